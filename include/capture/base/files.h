@@ -1,0 +1,77 @@
+// Files: read whole, mapped, written so that a reader never sees half of one, and checksummed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace capture {
+
+/// The whole file as bytes. UserError when it cannot be read or is larger than `limit` bytes.
+std::string read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
+
+/// A read-only memory map of a file; empty files map to an empty span. Movable, not copyable.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+  size_t size() const { return size_; }
+
+  /// Asks the kernel to read `length` bytes from `offset` ahead of use (madvise). Never fails.
+  void prefetch(size_t offset, size_t length) const;
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Writes a file aside, and on commit() syncs it and renames it into place. Without commit() nothing is left behind.
+/// Every failed write, sync or rename (a full disk, a read-only folder) is a UserError that names the file.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Overwrites `bytes.size()` bytes at `offset`, which must have been written before (a header filled in at the end).
+  void write_at(uint64_t offset, std::span<const std::byte> bytes);
+  uint64_t size() const { return size_; }
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* doing) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path aside_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
+/// AtomicFile in one call.
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Makes a folder and its parents. UserError, naming the first part that cannot be made, when it fails.
+void make_folder(const std::filesystem::path& path);
+
+/// fsync of a folder: makes a rename inside it survive a power cut.
+void sync_folder(const std::filesystem::path& path);
+
+/// 64-bit XXH3 of the bytes: fast enough to check data while it is read, not a defence against forgery.
+uint64_t checksum(std::span<const std::byte> bytes);
+uint64_t checksum(std::string_view text);
+
+/// 16 hexadecimal digits.
+std::string to_hex(uint64_t value);
+
+}  // namespace capture

@@ -1,0 +1,28 @@
+#include "capture/base/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+void start_logging(spdlog::level::level_enum level) {
+  auto logger = std::make_shared<spdlog::logger>("capture", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  logger->set_level(level);
+  logger->set_pattern("%H:%M:%S %^%l%$ %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+void log_to_file(const std::filesystem::path& path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+    sink->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+    spdlog::default_logger()->sinks().push_back(std::move(sink));
+  } catch (const spdlog::spdlog_ex& error) {
+    throw UserError({.what = std::string("cannot write the log: ") + error.what(), .where = path.string()});
+  }
+}
+
+}  // namespace capture
