@@ -1,0 +1,37 @@
+// One minibatch of image-title pairs as tensors: what a loader fills, a model reads and an objective is held against.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace capture {
+
+/// The inputs of B pairs, padded to T tokens and 1 + R regions. Region 0 is the global region: the mean of the valid
+/// region features (after masking, where regions are masked), at location (0, 0, 1, 1, 1).
+struct PairBatch {
+  at::Tensor token_ids;         ///< [B, T] int64: [CLS] … [SEP], then padding
+  at::Tensor text_mask;         ///< [B, T] bool, true where there is a token
+  at::Tensor region_features;   ///< [B, 1 + R, D] float32, zero where padded
+  at::Tensor region_locations;  ///< [B, 1 + R, 5] float32: x1/w, y1/h, x2/w, y2/h, area/(w·h)
+  at::Tensor region_mask;       ///< [B, 1 + R] bool, true where there is a region
+  /// Known on the host, so that nobody asks the device: false when every entry of the mask is true.
+  bool text_padded = true;
+  bool regions_padded = true;
+
+  int64_t size() const { return token_ids.size(0); }
+};
+
+/// What was masked in a PairBatch, and what had stood there. Rows index the flattened batch: b * T + t for tokens,
+/// b * (1 + R) + r for regions (r >= 1: the global region is never predicted).
+struct MaskedTargets {
+  at::Tensor token_rows;       ///< [M] int64
+  at::Tensor token_ids;        ///< [M] int64: the token before masking
+  at::Tensor region_rows;      ///< [K] int64
+  at::Tensor region_features;  ///< [K, D] float32: the feature before masking
+  at::Tensor region_classes;   ///< [K, C] float32 detector class probabilities; undefined when the data has none
+};
+
+/// Copies to a device, from pinned memory without waiting.
+PairBatch to(const PairBatch& batch, at::Device device);
+MaskedTargets to(const MaskedTargets& targets, at::Device device);
+
+}  // namespace capture

@@ -1,0 +1,61 @@
+#include "capture/tensor/device.h"
+
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <dlfcn.h>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+namespace {
+
+/// Registers LibTorch's CUDA backend. False, with the loader's reason, when this LibTorch has none.
+bool load_cuda(std::string& reason) {
+  static void* const handle = ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr) {
+    reason = "this LibTorch is a CPU-only build (libtorch_cuda.so cannot be loaded)";
+    return false;
+  }
+  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0) {
+    reason = "no GPU answers on this machine";
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+at::Device parse_device(const std::string& name) {
+  std::string reason;
+  if (name == "auto") return load_cuda(reason) ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const auto refuse = [&](const std::string& what) {
+    throw UserError({.what = "device \"" + name + "\": " + what, .allowed = "auto, cpu, cuda, cuda:N"});
+  };
+  if (name == "cpu") return at::Device(at::kCPU);
+  const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 9 &&
+                       name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "cuda" && !indexed) refuse("is not known");
+  if (!load_cuda(reason)) refuse(reason);
+  const int index = indexed ? std::stoi(name.substr(5)) : 0;
+  const int count = at::detail::getCUDAHooks().deviceCount();
+  if (index >= count) refuse("this machine has " + std::to_string(count) + " GPUs");
+  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+}
+
+AutocastScope::AutocastScope(at::Device device, Precision precision)
+    : type_(device.type()), active_(precision == Precision::bfloat16) {
+  if (!active_) return;
+  was_enabled_ = at::autocast::is_autocast_enabled(type_);
+  at::autocast::set_autocast_enabled(type_, true);
+  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+  at::autocast::increment_nesting();
+}
+
+AutocastScope::~AutocastScope() {
+  if (!active_) return;
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(type_, was_enabled_);
+}
+
+}  // namespace capture
