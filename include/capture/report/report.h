@@ -1,0 +1,134 @@
+// The report of one evaluation: a single HTML file that opens offline, made to be read by a person.
+//
+// The caller fills plain structs and the report decides how they look. Every text may hold any bytes: it is escaped,
+// and bytes that are not UTF-8 are replaced. A part that is left empty leaves its section out. All metric values are
+// fractions (0.792 is shown as 79.2), higher is better, and NaN means "not measured".
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace capture {
+
+/// Stands for a number that was not measured.
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+/// The number that a reader should take home about one kind of query, put into words by the report.
+struct ReportHeadline {
+  std::string queries;              ///< which queries, as a heading: "Photos of one product"
+  std::string metric;               ///< "strict mAP@10"
+  double value = kNotMeasured;      ///< the trained model's, a fraction
+  double first_ten = kNotMeasured;  ///< its strict Prec@10: the share of the first ten results that match
+  std::string reference;            ///< what it is compared with: "raw region features"; empty: nothing
+  double reference_value = kNotMeasured;
+  double reference_first_ten = kNotMeasured;
+};
+
+/// A row of a ReportTable: a system, or a cutoff N.
+struct ReportRow {
+  std::string name;            ///< "pretrained", or "first 10"
+  std::string note;            ///< a few words under the name, or empty
+  std::vector<double> values;  ///< one a column, fractions or NaN; a short row is filled with NaN
+};
+
+/// Numbers side by side. The best value of a column is marked where `compare_rows` is set.
+struct ReportTable {
+  std::string title;                 ///< "Photos of one product (405 queries)"
+  std::string note;                  ///< a sentence under the table, or empty
+  std::string row_heading;           ///< heading of the first column: "System"
+  std::vector<std::string> columns;  ///< "strict mAP@10", …
+  std::vector<ReportRow> rows;
+  bool compare_rows = true;  ///< rows compete, so that "best" means something; false for metrics by N
+};
+
+/// The metrics of one system by N under one protocol.
+struct ReportProtocol {
+  std::string name;                 ///< "strict" or "product1m_official", which the report explains; others as they are
+  std::vector<ReportTable> tables;  ///< best one for each kind of query: rows are cutoffs, columns metrics
+};
+
+/// A line of a training curve. Points that are not finite leave a gap.
+struct ReportSeries {
+  std::string name;       ///< written at the line's end: "contrastive"
+  std::vector<double> x;  ///< ascending, usually optimisation steps
+  std::vector<double> y;  ///< as many as x
+};
+
+/// One line chart. Series without two finite points are drawn as a dot, a chart without any point is left out.
+struct ReportChart {
+  std::string title;  ///< "Training loss"
+  std::string x_label = "step";
+  std::string y_label;  ///< "loss"; may be empty
+  std::vector<ReportSeries> series;
+};
+
+/// A photo with its words: a query or an item of the gallery.
+struct ReportItem {
+  std::string id;
+  std::string title;
+  std::vector<std::string> labels;  ///< the products it shows; repeated labels are shown once
+  /// An encoded JPEG, PNG or WebP image, about 150 to 200 pixels wide; borrowed, it must live until the report is
+  /// written. Empty or anything else: a placeholder is shown.
+  std::span<const std::byte> thumbnail;
+};
+
+/// One place of a ranking. Whether it is a hit follows from the labels: it shares one with the query.
+struct ReportResult {
+  size_t item = 0;   ///< index into ReportInput::gallery
+  double score = 0;  ///< similarity, as ranked
+};
+
+/// A query and what was found for it.
+struct ReportQuery {
+  ReportItem item;
+  double average_precision = kNotMeasured;  ///< the metric named by ReportInput::query_metric, a fraction
+  size_t positives = 0;                     ///< gallery items that show one of its labels; 0: not counted
+  std::vector<ReportResult> ranking;        ///< best first; the first ten are shown
+};
+
+/// A fact about the run: {"Parameters", "1,234,567"}.
+struct ReportFact {
+  std::string name;
+  std::string value;
+};
+
+/// A command that belongs to the run, and what it is for: {"Train", "capture_train --config …"}.
+struct ReportCommand {
+  std::string purpose;
+  std::string command;  ///< may span lines
+};
+
+/// Everything a report shows, in the order in which it shows it.
+struct ReportInput {
+  std::string title = "Product retrieval";  ///< the page's title
+  std::string dataset;                      ///< "Grocery Store, held-out photos"
+  std::string run;                          ///< the model or run: "demo, seed 1"
+  std::string created;                      ///< date and time as the reader should see it: "14 May 2025, 16:20"
+
+  std::vector<ReportHeadline> headlines;  ///< one to three
+  std::vector<ReportTable> systems;       ///< systems × metrics, one table for each kind of query
+  std::vector<ReportProtocol> protocols;
+  std::vector<ReportChart> charts;
+
+  std::vector<ReportItem> gallery;     ///< what ReportResult::item points into
+  std::vector<ReportQuery> queries;    ///< all of them: the worst are found here
+  std::string query_metric = "AP@10";  ///< name of ReportQuery::average_precision
+  std::vector<std::string> chosen;     ///< ids of queries to show first; empty: spread evenly from best to worst
+  size_t queries_shown = 8;            ///< at most this many chosen ones, and as many of the worst
+
+  std::vector<ReportFact> facts;        ///< sizes, recipe, seeds, versions
+  std::vector<ReportCommand> commands;  ///< how to get the same numbers again
+  std::string configuration;            ///< the resolved configuration, shown folded
+};
+
+/// The report as one HTML document.
+std::string render_report(const ReportInput& input);
+
+/// Writes render_report(input) to `path`, all or nothing. UserError when the file cannot be written.
+void write_report(const std::filesystem::path& path, const ReportInput& input);
+
+}  // namespace capture
