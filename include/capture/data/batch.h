@@ -1,0 +1,19 @@
+// What a loader hands over.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "capture/tensor/pair_batch.h"
+
+namespace capture {
+
+struct Batch {
+  PairBatch inputs;
+  MaskedTargets targets;         ///< empty rows when the loader does not mask
+  std::vector<int64_t> samples;  ///< dataset indices, in the order of the rows
+  int64_t epoch = 0;
+  int64_t index = 0;  ///< the batch's number in its epoch, on this rank
+};
+
+}  // namespace capture
