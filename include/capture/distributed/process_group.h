@@ -22,9 +22,9 @@ struct ProcessContext {
 };
 
 /// Reads what the launcher put into the environment: torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT)
-/// or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID; the address is MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR, the
-/// port MASTER_PORT or one derived from SLURM_JOB_ID). Neither: one process. UserError on a variable that is missing,
-/// no number or out of range.
+/// or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID; the address is MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR,
+/// the port MASTER_PORT or one derived from SLURM_JOB_ID). Neither: one process. UserError on a variable that is
+/// missing, no number or out of range.
 ProcessContext read_process_context();
 
 /// The processes, connected. Copies share the connection. Collective calls must be made by all processes in the same
