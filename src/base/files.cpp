@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -117,9 +118,10 @@ void MappedFile::prefetch(size_t offset, size_t length) const {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-  // The process id keeps two writers of the same file from writing into one another's half-made copy.
+  // Process id and count keep two writers of the same file from writing into one another's half-made copy.
+  static std::atomic<uint64_t> count{0};
   aside_ = path_;
-  aside_ += ".part-" + std::to_string(::getpid());
+  aside_ += ".part-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
   descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_on(path_, "create the file");
 }

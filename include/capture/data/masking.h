@@ -7,6 +7,7 @@
 
 #include "capture/base/fields.h"
 #include "capture/tensor/random.h"
+#include "capture/text/tokenizer.h"
 
 namespace capture {
 
@@ -33,14 +34,13 @@ struct MaskedRegion {
   bool zeroed;
 };
 
-/// Masks `tokens` ([CLS] … [SEP], no padding) in place; the first and last are never touched. The replacement of a
-/// random token is uniform over the whole vocabulary, special tokens included, as in BERT. Appends to `masked`, by
-/// position.
-void mask_tokens(const MaskingOptions& options, RandomStream& random, int32_t mask_token, int32_t vocabulary_size,
-                 std::span<int32_t> tokens, std::vector<MaskedToken>& masked);
+/// Masks the tokens of one text in place; [CLS], [SEP] and padding are never chosen. A random replacement is uniform
+/// over the whole vocabulary, special tokens included, as in BERT. Appends to `masked`, by position.
+void mask_tokens(const MaskingOptions& options, RandomStream& random, const SpecialTokens& specials,
+                 int64_t vocabulary_size, std::span<int32_t> tokens, std::vector<MaskedToken>& masked);
 
 /// Chooses among `regions` valid regions (the global one not counted). Appends to `masked`, by region.
-void mask_regions(const MaskingOptions& options, RandomStream& random, int32_t regions,
+void mask_regions(const MaskingOptions& options, RandomStream& random, int64_t regions,
                   std::vector<MaskedRegion>& masked);
 
 }  // namespace capture

@@ -9,7 +9,7 @@
 
 namespace capture {
 
-struct ShardHeader;
+struct ShardLayout;
 
 enum class FeatureType { float16, float32 };
 
@@ -51,7 +51,7 @@ class SampleView {
   RegionsView regions(int64_t view = 0) const;
 
  private:
-  friend class Shard;
+  friend SampleView view_record(const ShardLayout& layout, const std::byte* record, std::span<const std::byte> blobs);
 
   std::string_view id_;
   std::string_view titles_;  // each string behind its length, as stored
@@ -59,7 +59,7 @@ class SampleView {
   std::span<const std::byte> thumbnail_;
   int64_t title_count_ = 0;
   int64_t view_count_ = 0;
-  const ShardHeader* header_ = nullptr;
+  const ShardLayout* layout_ = nullptr;
   const std::byte* record_ = nullptr;
 };
 

@@ -1,0 +1,98 @@
+// What must hold of a sample beyond its counts and offsets.
+#include <cmath>
+#include <string>
+#include <string_view>
+
+#include "record.h"
+
+namespace capture {
+
+namespace {
+
+/// RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i++]);
+    if (lead < 0x80) continue;
+    const int extra = lead >= 0xC2 && lead <= 0xDF   ? 1
+                      : lead >= 0xE0 && lead <= 0xEF ? 2
+                      : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                     : 0;
+    if (extra == 0 || text.size() - i < static_cast<size_t>(extra)) return false;
+    const auto second = static_cast<unsigned char>(text[i]);
+    const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    if (second < low || second > high) return false;
+    for (int k = 1; k < extra; ++k) {
+      if ((static_cast<unsigned char>(text[i + static_cast<size_t>(k)]) & 0xC0) != 0x80) return false;
+    }
+    i += static_cast<size_t>(extra);
+  }
+  return true;
+}
+
+std::string box_problem(const RegionsView& view, int64_t region) {
+  // Detectors round outwards; a pixel is forgiven.
+  constexpr float kSlack = 1.0F;
+  const auto box = view.boxes.subspan(static_cast<size_t>(region) * 4, 4);
+  const bool inside = box[0] >= -kSlack && box[1] >= -kSlack && box[0] <= box[2] && box[1] <= box[3] &&
+                      box[2] <= static_cast<float>(view.image_width) + kSlack &&
+                      box[3] <= static_cast<float>(view.image_height) + kSlack;
+  if (inside) return {};
+  std::string text = "has the box (";
+  for (size_t k = 0; k < 4; ++k) text += (k == 0 ? "" : ", ") + Json(box[k]).dump();
+  return text + ") in an image of " + std::to_string(view.image_width) + " by " + std::to_string(view.image_height);
+}
+
+std::string region_problem(const RegionsView& view, int64_t region, std::vector<float>& values) {
+  if (std::string problem = box_problem(view, region); !problem.empty()) return problem;
+  const auto check = [&](const char* what) -> std::string {
+    for (size_t k = 0; k < values.size(); ++k) {
+      if (std::isfinite(values[k])) continue;
+      return std::string("has a ") + what + " value (number " + std::to_string(k) + ") that is " +
+             (std::isnan(values[k]) ? "not a number" : "infinite or beyond the range of float16");
+    }
+    return {};
+  };
+  values.resize(static_cast<size_t>(view.class_count));
+  view.copy_classes(region, values.data());
+  if (std::string problem = check("class"); !problem.empty()) return problem;
+  values.resize(static_cast<size_t>(view.feature_width));
+  view.copy_feature(region, values.data());
+  return check("feature");
+}
+
+std::string text_problem(const SampleView& sample) {
+  if (sample.id().empty()) return "has an empty id";
+  if (!is_utf8(sample.id())) return "has an id that is not UTF-8";
+  for (const auto title : sample.titles()) {
+    if (!is_utf8(title)) return "has a title that is not UTF-8";
+  }
+  for (const auto label : sample.labels()) {
+    if (label.empty() || !is_utf8(label)) return "has a label that is empty or not UTF-8";
+  }
+  const auto jpeg = sample.thumbnail();
+  if (!jpeg.empty() && (jpeg.size() < 3 || jpeg[0] != std::byte{0xFF} || jpeg[1] != std::byte{0xD8})) {
+    return "has a thumbnail that is not JPEG";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string find_problem(const SampleView& sample) {
+  if (std::string problem = text_problem(sample); !problem.empty()) return problem;
+  std::vector<float> values;
+  for (int64_t v = 0; v < sample.view_count(); ++v) {
+    const RegionsView view = sample.regions(v);
+    for (int64_t r = 0; r < view.count; ++r) {
+      const std::string problem = region_problem(view, r, values);
+      if (problem.empty()) continue;
+      const std::string which = sample.view_count() > 1 ? " of view " + std::to_string(v) : "";
+      return "region " + std::to_string(r) + which + " " + problem;
+    }
+  }
+  return {};
+}
+
+}  // namespace capture

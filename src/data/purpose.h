@@ -1,0 +1,15 @@
+// What the random streams of the data room are drawn for. The numbers are part of what makes a run reproducible: they
+// never change.
+#pragma once
+
+#include <cstdint>
+
+namespace capture {
+
+namespace purpose {
+inline constexpr uint32_t order = 1;
+inline constexpr uint32_t token_mask = 2;
+inline constexpr uint32_t region_mask = 3;
+}  // namespace purpose
+
+}  // namespace capture

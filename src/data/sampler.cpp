@@ -1,0 +1,51 @@
+#include "capture/data/sampler.h"
+
+#include "capture/tensor/random.h"
+#include "purpose.h"
+
+namespace capture {
+
+namespace {
+
+constexpr uint32_t kRounds = 6;
+
+}  // namespace
+
+Permutation::Permutation(int64_t size, uint64_t seed, uint64_t epoch)
+    : size_(static_cast<uint64_t>(size)), half_bits_(0) {
+  RandomStream random(seed, epoch, 0, purpose::order);
+  key_ = random.next();
+  key_ = key_ << 32 | random.next();
+  while (half_bits_ < 31 && uint64_t{1} << (2 * half_bits_) < size_) ++half_bits_;
+}
+
+int64_t Permutation::operator()(int64_t position) const {
+  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  auto value = static_cast<uint64_t>(position);
+  do {
+    uint64_t left = value >> half_bits_;
+    uint64_t right = value & mask;
+    for (uint32_t round = 0; round < kRounds; ++round) {
+      const uint64_t mixed = left ^ (philox(key_, right, round)[0] & mask);
+      left = right;
+      right = mixed;
+    }
+    value = left << half_bits_ | right;
+  } while (value >= size_);
+  return static_cast<int64_t>(value);
+}
+
+Sampler::Sampler(int64_t size, uint64_t seed, bool shuffle, int64_t rank, int64_t world_size, Remainder remainder)
+    : samples_(size),
+      seed_(seed),
+      shuffle_(shuffle),
+      rank_(rank),
+      world_size_(world_size),
+      share_((size + (remainder == Remainder::wrap ? world_size - 1 : 0)) / world_size) {}
+
+int64_t Sampler::at(uint64_t epoch, int64_t position) const {
+  const int64_t place = (position * world_size_ + rank_) % samples_;
+  return shuffle_ ? Permutation(samples_, seed_, epoch)(place) : place;
+}
+
+}  // namespace capture
