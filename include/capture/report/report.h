@@ -45,6 +45,12 @@ struct ReportTable {
   bool compare_rows = true;  ///< rows compete, so that "best" means something; false for metrics by N
 };
 
+/// row.values[column], or NaN where the row is too short.
+double value_at(const ReportRow& row, size_t column);
+
+/// The best value of a column where at least two measured rows compete, else NaN.
+double best_value(const ReportTable& table, size_t column);
+
 /// The metrics of one system by N under one protocol.
 struct ReportProtocol {
   std::string name;                 ///< "strict" or "product1m_official", which the report explains; others as they are
