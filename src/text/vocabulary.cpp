@@ -19,17 +19,20 @@ std::string at_line(const std::filesystem::path& path, size_t line) {
   return path.string() + ":" + std::to_string(line);
 }
 
+[[noreturn]] void fail_not_text(const std::string& what, const std::string& where) {
+  throw UserError({.what = what,
+                   .where = where,
+                   .allowed = "a WordPiece vocabulary: text in UTF-8, one piece a line",
+                   .hint = "for a sentencepiece model, choose the type sentencepiece"});
+}
+
 /// The line without white space at its end. UserError when it is not UTF-8.
 std::string_view trimmed(std::string_view line, const std::filesystem::path& path, size_t number) {
   size_t end = 0;
   for (size_t at = 0; at < line.size();) {
     UChar32 c;
     U8_NEXT(line.data(), at, line.size(), c);
-    if (c < 0) {
-      throw UserError({.what = "the line is not UTF-8",
-                       .where = at_line(path, number),
-                       .hint = "is this a WordPiece vocabulary? (a sentencepiece model needs type sentencepiece)"});
-    }
+    if (c < 0) fail_not_text("the line is not UTF-8", at_line(path, number));
     if (!u_isUWhiteSpace(c)) end = at;
   }
   return line.substr(0, end);
@@ -50,6 +53,7 @@ void fail_no_piece(int32_t id, int64_t size) {
 
 Vocabulary read_vocabulary(const std::filesystem::path& path) {
   const std::string text = read_file(path, kMaxBytes);
+  if (text.find('\0') != std::string::npos) fail_not_text("the file is binary", path.string());
   std::string_view rest = text;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
 

@@ -63,7 +63,7 @@ enum class AccentStripping { automatic, yes, no };
 
 struct TokenizerOptions {
   TokenizerType type = TokenizerType::wordpiece;
-  std::string file;  ///< wordpiece: vocabulary, one piece a line; sentencepiece: model file
+  std::string file = {};  ///< wordpiece: vocabulary, one piece a line; sentencepiece: model file
 
   // WordPiece alone; a sentencepiece model carries its own normalisation.
   bool lower_case = true;

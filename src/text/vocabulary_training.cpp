@@ -1,0 +1,89 @@
+#include "capture/text/vocabulary_training.h"
+
+#include <sentencepiece_trainer.h>
+
+#include <string_view>
+
+#include "capture/base/error.h"
+#include "vocabulary.h"
+
+namespace capture {
+
+namespace {
+
+namespace sp = sentencepiece;
+
+/// Hands sentencepiece one title after another. What the source throws is thrown here, through sentencepiece.
+class Titles final : public sp::SentenceIterator {
+ public:
+  explicit Titles(const std::function<bool(std::string&)>& next_title) : next_title_(next_title) { Titles::Next(); }
+
+  bool done() const override { return done_; }
+  const std::string& value() const override { return title_; }
+  sp::util::Status status() const override { return {}; }
+  void Next() override {
+    do {
+      done_ = !next_title_(title_);
+    } while (!done_ && title_.empty());
+  }
+
+ private:
+  const std::function<bool(std::string&)>& next_title_;
+  std::string title_;
+  bool done_ = false;
+};
+
+/// "Internal: ./file.cc(580) [condition] Sentence." without what is of use to sentencepiece's authors alone.
+std::string reason(const std::string& status) {
+  const size_t bracket = status.find("] ");
+  return bracket == std::string::npos ? status : status.substr(bracket + 2);
+}
+
+}  // namespace
+
+void VocabularyTrainingOptions::visit(FieldVisitor& f) {
+  f.choice("model", model, "How pieces are chosen: the unigram language model, or byte-pair merges.",
+           {{"unigram", PieceModel::unigram}, {"bpe", PieceModel::bpe}});
+  f.field("vocabulary_size", vocabulary_size, "Pieces, the five special tokens among them.", {6, 1 << 20});
+  f.field("character_coverage", character_coverage,
+          "Share of all characters in the titles that get a piece; the rarest of the others become [UNK].",
+          {0.98, 1.0});
+  f.field("lower_case", lower_case, "Lower-case titles; the model remembers it.");
+}
+
+std::string train_sentencepiece(const std::function<bool(std::string&)>& next_title,
+                                const VocabularyTrainingOptions& options) {
+  Titles titles(next_title);
+  if (titles.done()) {
+    throw UserError({.what = "there is no title to learn a vocabulary from", .allowed = "at least one title"});
+  }
+  std::string model;
+  const auto status = sp::SentencePieceTrainer::Train(
+      {
+          {"model_type", options.model == PieceModel::unigram ? "unigram" : "bpe"},
+          {"vocab_size", std::to_string(options.vocabulary_size)},
+          {"character_coverage", std::to_string(options.character_coverage)},
+          {"normalization_rule_name", options.lower_case ? "nmt_nfkc_cf" : "nmt_nfkc"},
+          {"pad_id", "0"},
+          {"pad_piece", kPad},
+          {"unk_id", "1"},
+          {"unk_piece", kUnknown},
+          {"bos_id", "2"},
+          {"bos_piece", kCls},
+          {"eos_id", "3"},
+          {"eos_piece", kSep},
+          {"control_symbols", kMask},  // takes the first free id, 4
+          {"max_sentence_length", "65536"},
+          // Sums over threads are in the order of their count: any fixed count gives the same model everywhere.
+          {"num_threads", "2"},
+          {"minloglevel", "2"},
+      },
+      &titles, &model);
+  if (!status.ok()) {
+    throw UserError({.what = "no vocabulary could be made of these titles: " + reason(status.ToString()),
+                     .where = "vocabulary_size " + std::to_string(options.vocabulary_size)});
+  }
+  return model;
+}
+
+}  // namespace capture
