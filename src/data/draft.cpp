@@ -1,0 +1,66 @@
+#include "draft.h"
+
+#include <algorithm>
+
+#include "purpose.h"
+
+namespace capture {
+
+namespace {
+
+std::array<float, 5> locate(const RegionsView& view, int64_t region) {
+  const float* const box = view.boxes.data() + region * 4;
+  const auto width = static_cast<float>(view.image_width);
+  const auto height = static_cast<float>(view.image_height);
+  return {box[0] / width, box[1] / height, box[2] / width, box[3] / height,
+          (box[2] - box[0]) * (box[3] - box[1]) / (width * height)};
+}
+
+}  // namespace
+
+void Draft::clear() {
+  tokens.clear();
+  masked_tokens.clear();
+  regions.clear();
+  masked_regions.clear();
+}
+
+Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options,
+                 const std::optional<MaskingOptions>& masking)
+    : dataset_(dataset),
+      tokenizer_(tokenizer),
+      masking_(masking),
+      specials_(tokenizer.specials()),
+      vocabulary_size_(tokenizer.vocabulary_size()),
+      seed_(static_cast<uint64_t>(options.seed)),
+      max_title_tokens_(static_cast<size_t>(options.max_tokens) - 2),
+      max_regions_(options.max_regions == 0 ? dataset.max_regions() : options.max_regions) {}
+
+void Drafter::draw(int64_t sample, int64_t epoch, Draft& draft) const {
+  draft.clear();
+  const SampleView stored = dataset_.sample(sample);
+  draw_title(stored, draft);
+  draw_regions(stored, draft);
+  if (!masking_) return;
+  const auto stream = [&](uint32_t purpose) {
+    return RandomStream(seed_, static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), purpose);
+  };
+  RandomStream token_random = stream(purpose::token_mask);
+  mask_tokens(*masking_, token_random, specials_, vocabulary_size_, draft.tokens, draft.masked_tokens);
+  RandomStream region_random = stream(purpose::region_mask);
+  mask_regions(*masking_, region_random, static_cast<int64_t>(draft.regions.size()), draft.masked_regions);
+}
+
+void Drafter::draw_title(const SampleView& sample, Draft& draft) const {
+  draft.tokens.push_back(specials_.cls);
+  tokenizer_.append(sample.title(), draft.tokens, max_title_tokens_);
+  draft.tokens.push_back(specials_.sep);
+}
+
+void Drafter::draw_regions(const SampleView& sample, Draft& draft) const {
+  const RegionsView view = sample.regions();
+  const int64_t count = std::min(view.count, max_regions_);
+  for (int64_t r = 0; r < count; ++r) draft.regions.push_back({view, r, locate(view, r)});
+}
+
+}  // namespace capture

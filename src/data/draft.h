@@ -1,0 +1,55 @@
+// What one row of a batch will hold, drawn before any tensor exists: which tokens, which regions where, what is masked.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "capture/data/dataset.h"
+#include "capture/data/loader.h"
+#include "capture/data/masking.h"
+#include "capture/text/tokenizer.h"
+
+namespace capture {
+
+/// A region and where it lies on the row's canvas: x1/w, y1/h, x2/w, y2/h, area/(w·h).
+struct PlacedRegion {
+  RegionsView view;
+  int64_t region;
+  std::array<float, 5> location;
+};
+
+struct Draft {
+  std::vector<int32_t> tokens;  // [CLS] … [SEP], masked
+  std::vector<MaskedToken> masked_tokens;
+  std::vector<PlacedRegion> regions;
+  std::vector<MaskedRegion> masked_regions;
+
+  /// Empties the draft and keeps its memory.
+  void clear();
+};
+
+/// Draws rows. Every draw comes from a stream of (seed, epoch, sample), so that a row is the same in any batch.
+class Drafter {
+ public:
+  Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options,
+          const std::optional<MaskingOptions>& masking);
+
+  void draw(int64_t sample, int64_t epoch, Draft& draft) const;
+
+ private:
+  void draw_title(const SampleView& sample, Draft& draft) const;
+  void draw_regions(const SampleView& sample, Draft& draft) const;
+
+  const Dataset& dataset_;
+  const Tokenizer& tokenizer_;
+  std::optional<MaskingOptions> masking_;
+  SpecialTokens specials_;
+  int64_t vocabulary_size_;
+  uint64_t seed_;
+  size_t max_title_tokens_;
+  int64_t max_regions_;
+};
+
+}  // namespace capture
