@@ -1,0 +1,47 @@
+#include "capture/model/embeddings.h"
+
+#include <ATen/ATen.h>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+TextEmbeddingImpl::TextEmbeddingImpl(const HybridStreamModelOptions& options)
+    : word(register_module("word", Embedding(options.vocabulary_size, options.width))),
+      position(register_module("position", Embedding(options.text_positions, options.width))),
+      type(register_module("type", Embedding(options.token_types, options.width))),
+      norm(register_module("norm", LayerNorm(options.width))),
+      dropout_(options.dropout) {}
+
+at::Tensor TextEmbeddingImpl::forward(const at::Tensor& ids) const {
+  const int64_t length = ids.size(1);
+  if (length > position->weight.size(0)) {
+    throw UserError({.what = "a text of " + std::to_string(length) + " tokens is longer than the model's " +
+                             std::to_string(position->weight.size(0)) + " positions",
+                     .where = "model.text_positions",
+                     .hint = "cut texts shorter or use a model with more positions"});
+  }
+  // The two small tables are added once, not once a sample.
+  const at::Tensor offsets = position->weight.narrow(0, 0, length) + type->weight.narrow(0, 0, 1);
+  return at::dropout(norm->forward(word->forward(ids) + offsets), dropout_, is_training());
+}
+
+RegionEmbeddingImpl::RegionEmbeddingImpl(const HybridStreamModelOptions& options)
+    : feature(register_module("feature", Linear(options.feature_width, options.width))),
+      location(register_module("location", Linear(5, options.width))),
+      norm(register_module("norm", LayerNorm(options.width))),
+      dropout_(options.dropout) {}
+
+at::Tensor RegionEmbeddingImpl::forward(const at::Tensor& features, const at::Tensor& locations) const {
+  const int64_t expected = feature->weight.size(1);
+  if (features.size(2) != expected) {
+    throw UserError({.what = "region features are " + std::to_string(features.size(2)) +
+                             " wide and the model expects " + std::to_string(expected),
+                     .where = "model.feature_width",
+                     .hint = "use the data that the model was made for"});
+  }
+  const at::Tensor sum = feature->forward(features) + location->forward(locations);
+  return at::dropout(norm->forward(sum), dropout_, is_training());
+}
+
+}  // namespace capture

@@ -1,0 +1,29 @@
+#include "capture/model/modules.h"
+
+#include <ATen/ATen.h>
+
+namespace capture {
+
+LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
+    : weight(register_parameter("weight", at::empty({outputs, inputs}))),
+      bias(register_parameter("bias", at::empty({outputs}))) {}
+
+at::Tensor LinearImpl::forward(const at::Tensor& x) const {
+  return at::linear(x, weight, bias);
+}
+
+LayerNormImpl::LayerNormImpl(int64_t width)
+    : weight(register_parameter("weight", at::empty({width}))), bias(register_parameter("bias", at::empty({width}))) {}
+
+at::Tensor LayerNormImpl::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, weight.sizes(), weight, bias, kLayerNormEpsilon);
+}
+
+EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width)
+    : weight(register_parameter("weight", at::empty({rows, width}))) {}
+
+at::Tensor EmbeddingImpl::forward(const at::Tensor& ids) const {
+  return at::embedding(weight, ids);
+}
+
+}  // namespace capture

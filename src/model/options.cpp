@@ -1,0 +1,78 @@
+#include "capture/model/options.h"
+
+#include "capture/base/config.h"
+
+namespace capture {
+
+namespace {
+
+constexpr Range<int64_t> kLayers = {0, 256};
+constexpr Range<int64_t> kHeads = {1, 1024};
+constexpr Range<int64_t> kWidth = {1, 65536};
+constexpr Range<double> kProbability = {0.0, 0.9};
+
+void require_divisible(FieldChecker& c, const char* key, int64_t width, int64_t heads, const char* of) {
+  c.require(
+      width % heads == 0, key,
+      std::string(of) + " = " + std::to_string(width) + " is not divisible by " + std::to_string(heads) + " heads",
+      "a divisor of " + std::to_string(width));
+}
+
+}  // namespace
+
+void StreamOptions::visit(FieldVisitor& f) {
+  f.field("layers", layers, "Transformer layers.", kLayers);
+  f.field("heads", heads, "Attention heads; must divide the model's width.", kHeads);
+  f.field("feed_forward", feed_forward, "Inner width of the feed-forward part, in the cross layers too.", kWidth);
+}
+
+void CrossOptions::visit(FieldVisitor& f) {
+  f.field("layers", layers, "Co-attention layers.", kLayers);
+  f.field("heads", heads, "Attention heads; must divide the cross width.", kHeads);
+  f.field("width", width, "Width of queries, keys and values.", kWidth);
+}
+
+void CoTransformerOptions::visit(FieldVisitor& f) {
+  f.field("layers", layers, "Blocks over text and regions together.", kLayers);
+  f.field("heads", heads, "Attention heads; must divide the model's width.", kHeads);
+  f.field("positions", positions, "Longest sequence of tokens and regions (the global one included).", {2, 65536});
+}
+
+void HybridStreamModelOptions::visit(FieldVisitor& f) {
+  f.field("width", width, "Width of every stream.", kWidth);
+  f.field("projection_width", projection_width, "Width of the contrastive projections and of the outputs.", kWidth);
+  f.field("vocabulary_size", vocabulary_size, "Rows of the word embedding; 0: the tokenizer's size.", {0, 10000000});
+  f.field("feature_width", feature_width, "Width of a region feature; 0: the data's.", {0, 1000000});
+  f.field("region_outputs", region_outputs, "Width of a masked-region prediction (classes); 0: feature_width.",
+          {0, 1000000});
+  f.field("text_positions", text_positions, "Longest text in tokens, [CLS] and [SEP] included.", {2, 65536});
+  f.field("token_types", token_types, "Rows of the type embedding; titles use row 0.", {1, 1024});
+  f.field("dropout", dropout, "Dropout of embeddings and of what a layer adds to its stream.", kProbability);
+  f.field("attention_dropout", attention_dropout, "Dropout of attention weights in streams and cross layers.",
+          kProbability);
+  f.choice("co_initialisation", co_initialisation, "Start of the co-transformer: scaled by width and depth, or 0.02.",
+           Choices<CoInitialisation>{{"scaled", CoInitialisation::scaled}, {"normal", CoInitialisation::normal}});
+  f.section("text", text, "The text stream.");
+  f.section("image", image, "The image stream.");
+  f.section("cross", cross, "The cross layers between the two streams.");
+  f.section("co_transformer", co_transformer, "The joint blocks at the end.");
+}
+
+void HybridStreamModelOptions::check(FieldChecker& c) const {
+  if (text.layers > 0) require_divisible(c, "text.heads", width, text.heads, "model width");
+  if (image.layers > 0) require_divisible(c, "image.heads", width, image.heads, "model width");
+  if (cross.layers > 0) require_divisible(c, "cross.heads", cross.width, cross.heads, "cross width");
+  if (co_transformer.layers > 0)
+    require_divisible(c, "co_transformer.heads", width, co_transformer.heads, "model width");
+}
+
+bool same_shape(HybridStreamModelOptions a, HybridStreamModelOptions b) {
+  a.region_outputs = a.region_prediction_width();
+  b.region_outputs = b.region_prediction_width();
+  b.dropout = a.dropout;
+  b.attention_dropout = a.attention_dropout;
+  b.co_initialisation = a.co_initialisation;
+  return to_json(a) == to_json(b);
+}
+
+}  // namespace capture
