@@ -1,0 +1,130 @@
+#include "capture/objectives/pretraining.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+namespace {
+
+/// The divisor of a mean over rows, which for no rows leaves the empty sum, 0, as it is.
+double rows_of(const at::Tensor& tensor) {
+  return static_cast<double>(std::max<int64_t>(tensor.size(0), 1));
+}
+
+/// Targets of masked regions; UserError when the model or the data does not go with the objective.
+const at::Tensor& region_targets(const HybridStreamModelImpl& model, const MaskedTargets& targets,
+                                 RegionObjective objective) {
+  const bool classes = objective == RegionObjective::classes;
+  const at::Tensor& wanted = classes ? targets.region_classes : targets.region_features;
+  if (!wanted.defined()) {
+    throw UserError({.what = "the data holds no class probabilities of regions",
+                     .where = "objective.region_objective",
+                     .allowed = "features"});
+  }
+  const int64_t outputs = model.options().region_prediction_width();
+  if (wanted.size(1) != outputs) {
+    throw UserError({.what = "the model predicts " + std::to_string(outputs) + " numbers a region and the targets (" +
+                             (classes ? "classes" : "features") + ") have " + std::to_string(wanted.size(1)),
+                     .where = "model.region_outputs",
+                     .allowed = std::to_string(wanted.size(1))});
+  }
+  return wanted;
+}
+
+}  // namespace
+
+void PretrainingObjectiveOptions::visit(FieldVisitor& f) {
+  constexpr Range<double> kWeight = {0.0, 1e6};
+  f.field("masked_tokens", masked_tokens, "Weight of masked-token prediction; 0: left out.", kWeight);
+  f.field("masked_regions", masked_regions, "Weight of masked-region prediction; 0: left out.", kWeight);
+  f.field("contrastive", contrastive, "Weight of the image-title contrast; 0: left out.", kWeight);
+  f.field("temperature", temperature, "Divides the cosines of the contrastive objective.", {1e-4, 1e4});
+  f.choice("region_objective", region_objective, "What a masked region is predicted as.",
+           Choices<RegionObjective>{{"features", RegionObjective::features}, {"classes", RegionObjective::classes}});
+}
+
+void PretrainingObjectiveOptions::check(FieldChecker& c) const {
+  c.require(masked_tokens + masked_regions + contrastive > 0, "contrastive", "every objective has weight 0",
+            "at least one weight above 0");
+}
+
+at::Tensor masked_token_loss(const at::Tensor& scores, const at::Tensor& tokens) {
+  return at::cross_entropy_loss(scores.to(at::kFloat), tokens, {}, at::Reduction::Sum) / rows_of(tokens);
+}
+
+at::Tensor masked_feature_loss(const at::Tensor& predictions, const at::Tensor& features) {
+  const double columns = static_cast<double>(features.size(1));
+  return at::mse_loss(predictions.to(at::kFloat), features, at::Reduction::Sum) / (rows_of(features) * columns);
+}
+
+at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabilities) {
+  const at::Tensor logarithms = at::log_softmax(scores.to(at::kFloat), -1);
+  return at::kl_div(logarithms, probabilities, at::Reduction::Sum) / rows_of(probabilities);
+}
+
+at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tensor& text_projection, double temperature,
+                            const ProcessGroup& group) {
+  const auto normalised = [](const at::Tensor& x) {
+    const at::Tensor single = x.to(at::kFloat);
+    return single / single.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+  };
+  const at::Tensor regions = normalised(region_projection);
+  const at::Tensor texts = normalised(text_projection);
+  const int64_t mine = regions.size(0);
+  const int64_t all = mine * group.world_size();
+  const at::Tensor rows = at::cat({regions, texts});
+  const at::Tensor columns =
+      group.alone() ? rows : at::cat({gather_with_gradient(group, regions), gather_with_gradient(group, texts)});
+
+  // A product in bfloat16 would blur cosines that the temperature then stretches.
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const at::Tensor index = at::arange(group.rank() * mine, (group.rank() + 1) * mine, rows.options().dtype(at::kLong));
+  const at::Tensor itself = at::cat({index, index + all}).unsqueeze(1);
+  const at::Tensor positive = at::cat({index + all, index});
+  const at::Tensor scores = at::matmul(rows, columns.t()) / temperature;
+  return at::cross_entropy_loss(scores.scatter(1, itself, -std::numeric_limits<float>::infinity()), positive);
+}
+
+PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
+                                     const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
+                                     const ProcessGroup& group) {
+  const at::Tensor none = at::zeros({}, batch.region_features.options());
+  PretrainingLosses losses{none, none, none, none};
+  const auto add = [&](at::Tensor& slot, double weight, const at::Tensor& loss) {
+    slot = loss.detach();
+    losses.total = losses.total + loss * weight;
+  };
+
+  PretrainingOutput output;
+  if (options.masked_tokens > 0 || options.masked_regions > 0) {
+    // Rows of an objective that is left out would only pass through the heads for nothing.
+    const auto rows = [](const at::Tensor& all, double weight) { return weight > 0 ? all : all.narrow(0, 0, 0); };
+    output = model.pretrain(batch, rows(targets.token_rows, options.masked_tokens),
+                            rows(targets.region_rows, options.masked_regions));
+  } else {
+    const PairEmbeddings embeddings = model.project(batch);
+    output.text_projection = embeddings.text_projection;
+    output.region_projection = embeddings.region_projection;
+  }
+  if (options.masked_tokens > 0) {
+    add(losses.masked_tokens, options.masked_tokens, masked_token_loss(output.token_scores, targets.token_ids));
+  }
+  if (options.masked_regions > 0) {
+    const at::Tensor& wanted = region_targets(model, targets, options.region_objective);
+    const bool classes = options.region_objective == RegionObjective::classes;
+    add(losses.masked_regions, options.masked_regions,
+        (classes ? masked_class_loss : masked_feature_loss)(output.region_predictions, wanted));
+  }
+  if (options.contrastive > 0) {
+    add(losses.contrastive, options.contrastive,
+        contrastive_loss(output.region_projection, output.text_projection, options.temperature, group));
+  }
+  return losses;
+}
+
+}  // namespace capture
