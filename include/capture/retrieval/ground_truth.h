@@ -1,0 +1,76 @@
+// Which gallery items are right for which query: the lists as small numbers, ready for millions of look-ups.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "capture/retrieval/product_list.h"
+
+namespace capture {
+
+/// Stands for an id that no list holds, and for the label of something that has none.
+inline constexpr int32_t kUnknown = -1;
+
+struct GroundTruthQuery {
+  std::string id;
+  std::vector<int32_t> labels = {};           ///< as listed, duplicates kept
+  std::vector<int32_t> distinct_labels = {};  ///< in order of their first listing
+  int64_t listed_positives = 0;  ///< gallery items of the labels as listed: a label listed twice counts twice
+  int64_t positives = 0;         ///< distinct gallery items of the labels
+  std::string where = {};        ///< "list.txt:12"
+
+  /// A query that shows several products; in reports these stand apart from those that show one.
+  bool several_products() const { return distinct_labels.size() > 1; }
+};
+
+class GroundTruth {
+ public:
+  /// A gallery item's label is the first that is listed for it. Query lists are merged. An id that stands in a list
+  /// twice, or in two query lists, keeps its first place and takes its last labels, and is noted as odd.
+  GroundTruth(const ProductList& gallery, std::span<const ProductList> queries);
+
+  int32_t gallery_size() const { return static_cast<int32_t>(item_labels_.size()); }
+  std::string_view item_id(int32_t item) const { return item_ids_[static_cast<size_t>(item)]; }
+  int32_t item_label(int32_t item) const { return item_labels_[static_cast<size_t>(item)]; }
+  /// kUnknown when the gallery has no such id.
+  int32_t find_item(std::string_view id) const;
+
+  const std::vector<GroundTruthQuery>& queries() const { return queries_; }
+  const GroundTruthQuery& query(int32_t query) const { return queries_[static_cast<size_t>(query)]; }
+  /// kUnknown when no query list has such an id.
+  int32_t find_query(std::string_view id) const;
+
+  std::string_view label_name(int32_t label) const { return label_names_[static_cast<size_t>(label)]; }
+  /// How many gallery items carry the label.
+  int64_t items_with(int32_t label) const { return label_items_[static_cast<size_t>(label)]; }
+
+  /// Lines of the lists that the strict protocol refuses: ids listed twice, lines with too many fields.
+  const std::vector<OddLine>& odd() const { return odd_; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const;
+  };
+  using Index = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
+
+  int32_t label(const std::string& name);
+  void add_gallery(const ProductList& gallery);
+  void add_queries(const ProductList& queries);
+
+  Index items_;
+  Index query_index_;
+  Index labels_;
+  std::vector<std::string> item_ids_;
+  std::vector<int32_t> item_labels_;
+  std::vector<std::string> label_names_;
+  std::vector<int64_t> label_items_;
+  std::vector<GroundTruthQuery> queries_;
+  std::vector<OddLine> odd_;
+};
+
+}  // namespace capture

@@ -1,0 +1,54 @@
+// Text files line by line, exactly as the published evaluation script sees them, so that its figures can be reproduced
+// from files that are a little odd.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string_view>
+
+#include "capture/base/files.h"
+
+namespace capture {
+
+/// A UTF-8 text file, mapped. Lines end with \n, \r\n or \r; the last one needs no end, and nothing stands behind a
+/// final end. A byte-order mark is part of the first line.
+class TextLines {
+ public:
+  /// UserError when the file cannot be read or holds nothing.
+  explicit TextLines(std::filesystem::path path);
+
+  /// Calls `visit` with each line's number (from 1) and its text without surrounding white space (see strip). The text
+  /// lives as long as this object. UserError, naming the line, on bytes that are not UTF-8.
+  void for_each(const std::function<void(int64_t line, std::string_view text)>& visit) const;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::string_view bytes() const;
+
+ private:
+  std::filesystem::path path_;
+  MappedFile file_;
+};
+
+/// The text without white space at its ends: every code point that Unicode calls white space (the ideographic space of
+/// Chinese titles too), and the separators U+001C to U+001F, as Python's str.strip has it.
+std::string_view strip(std::string_view text);
+
+/// The position of the first byte that does not continue a valid UTF-8 text, or npos.
+size_t find_invalid_utf8(std::string_view text);
+
+/// Calls `visit` with every part between the separators, empty ones included; a text without one is a single part.
+template <class Visit>
+void split(std::string_view text, std::string_view separator, Visit visit) {
+  for (;;) {
+    const size_t end = text.find(separator);
+    visit(text.substr(0, end));
+    if (end == std::string_view::npos) return;
+    text.remove_prefix(end + separator.size());
+  }
+}
+
+/// "file:line", for messages.
+std::string file_and_line(const std::filesystem::path& file, int64_t line);
+
+}  // namespace capture

@@ -1,0 +1,175 @@
+// The protocol product1m_official: the published script's figures, and a word about every line that it stumbles over.
+#include <algorithm>
+#include <unordered_map>
+
+#include "capture/retrieval/protocols.h"
+
+namespace capture {
+
+namespace {
+
+std::string in_quotes(std::string_view text) {
+  std::string result(1, '\'');
+  result.append(text).append(1, '\'');
+  return result;
+}
+
+/// "10, 50" for the cutoffs at which the line's fault is `fault`.
+std::string cutoffs_with(OfficialFault fault, std::span<const int64_t> at, std::span<const OfficialScores> scores) {
+  std::string text;
+  for (size_t i = 0; i < at.size(); ++i) {
+    if (scores[i].fault != fault) continue;
+    if (!text.empty()) text += ", ";
+    text += std::to_string(at[i]);
+  }
+  return text;
+}
+
+/// Looks for everything odd about lines, one after the other.
+class OddLines {
+ public:
+  OddLines(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at)
+      : truth_(truth), rankings_(rankings), at_(at), seen_(static_cast<size_t>(truth.gallery_size())) {}
+
+  void inspect(const Ranking& ranking, std::span<const OfficialScores> scores) {
+    ranking_ = &ranking;
+    ++stamp_;
+    note_repeated_query();
+    note_whole_line(scores.front().fault);
+    note_recall(scores);
+    note_labels();
+    note_items();
+  }
+
+  std::vector<OddLine> take() { return std::move(odd_); }
+
+ private:
+  void note(std::string reason, std::string effect, bool lost = false) {
+    odd_.push_back({rankings_.where(*ranking_), ranking_->query_id, std::move(reason), std::move(effect), lost});
+  }
+
+  void note_lost(std::string reason, std::string effect) { note(std::move(reason), std::move(effect), true); }
+
+  void note_repeated_query() {
+    const auto [first, added] = first_line_.try_emplace(ranking_->query_id, ranking_->line);
+    if (!added) note("the query was ranked before, in line " + std::to_string(first->second), "it counts again");
+  }
+
+  void note_whole_line(OfficialFault fault) {
+    const std::string zero = "the line counts as 0";
+    if (fault == OfficialFault::unknown_query) {
+      note_lost(
+          ranking_->query_id.empty() ? "the line names no query" : "unknown query " + in_quotes(ranking_->query_id),
+          zero);
+    } else if (fault == OfficialFault::absent_label) {
+      const GroundTruthQuery& query = truth_.query(ranking_->query);
+      const auto absent = std::ranges::find_if(query.labels, [&](int32_t l) { return truth_.items_with(l) == 0; });
+      note_lost("the gallery has no item with the label " + in_quotes(truth_.label_name(*absent)), zero);
+    } else if (fault == OfficialFault::empty_ranking) {
+      note_lost(ranking_->items.empty() ? "the ranking is empty" : "the query has no label", zero);
+    }
+  }
+
+  void note_recall(std::span<const OfficialScores> scores) {
+    if (const auto at = cutoffs_with(OfficialFault::unknown_item, at_, scores); !at.empty()) {
+      note_lost("unknown gallery id " + in_quotes(ranking_->unknown.front()), "AR counts as 0 at " + at);
+    } else if (!ranking_->unknown.empty()) {
+      note("unknown gallery id " + in_quotes(ranking_->unknown.front()), "it is no hit");
+    }
+    if (const auto at = cutoffs_with(OfficialFault::nothing_expected, at_, scores); !at.empty()) {
+      note_lost("the query lists " + std::to_string(truth_.query(ranking_->query).labels.size()) + " labels",
+                "AR counts as 0 at " + at);
+    }
+  }
+
+  void note_labels() {
+    if (ranking_->query == kUnknown) return;
+    const GroundTruthQuery& query = truth_.query(ranking_->query);
+    for (const int32_t label : query.distinct_labels) {
+      const auto times = std::ranges::count(query.labels, label);
+      if (times == 1) continue;
+      note("the label " + in_quotes(truth_.label_name(label)) + " is listed " + std::to_string(times) + " times",
+           "it counts as often");
+    }
+  }
+
+  void note_items() {
+    bool twice = false;
+    for (const int32_t item : ranking_->items) {
+      if (item == kUnknown) continue;
+      int64_t& stamp = seen_[static_cast<size_t>(item)];
+      if (stamp == stamp_ && !std::exchange(twice, true)) {
+        note("gallery id " + in_quotes(truth_.item_id(item)) + " is ranked twice", "it counts twice");
+      }
+      stamp = stamp_;
+    }
+    const auto size = static_cast<int64_t>(ranking_->items.size());
+    if (size > 0 && size < std::min<int64_t>(std::ranges::max(at_), truth_.gallery_size())) {
+      note("the ranking has only " + std::to_string(size) + " item(s)", "it is cut there");
+    }
+  }
+
+  const GroundTruth& truth_;
+  const Rankings& rankings_;
+  std::span<const int64_t> at_;
+  const Ranking* ranking_ = nullptr;
+  std::vector<int64_t> seen_;  // the last line that ranked each gallery item
+  int64_t stamp_ = 0;
+  std::unordered_map<std::string, int64_t> first_line_;
+  std::vector<OddLine> odd_;
+};
+
+}  // namespace
+
+OfficialResult evaluate_official(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at) {
+  OfficialResult result;
+  result.at.assign(at.begin(), at.end());
+  OddLines odd(truth, rankings, at);
+  for (const Ranking& ranking : rankings.lines) {
+    const GroundTruthQuery* query = ranking.query == kUnknown ? nullptr : &truth.query(ranking.query);
+    std::vector<OfficialScores> scores;
+    for (const int64_t n : at) scores.push_back(official_scores(truth, query, ranking.items, n));
+    odd.inspect(ranking, scores);
+    result.groups.push_back(query == nullptr            ? QueryGroup::all
+                            : query->several_products() ? QueryGroup::multi
+                                                        : QueryGroup::single);
+    result.lines.push_back(std::move(scores));
+  }
+  result.odd = truth.odd();
+  std::ranges::move(odd.take(), std::back_inserter(result.odd));
+  return result;
+}
+
+int64_t OfficialResult::count(QueryGroup group) const {
+  return group == QueryGroup::all ? static_cast<int64_t>(lines.size()) : std::ranges::count(groups, group);
+}
+
+std::vector<OfficialMeans> OfficialResult::means(QueryGroup group) const {
+  std::vector<OfficialMeans> means(at.size());
+  const int64_t total = count(group);
+  if (total == 0) return means;
+  for (size_t n = 0; n < at.size(); ++n) {
+    for (size_t i = 0; i < lines.size(); ++i) {
+      if (group != QueryGroup::all && groups[i] != group) continue;
+      means[n].mean_average_precision += lines[i][n].average_precision;
+      means[n].precision += lines[i][n].precision;
+      means[n].mean_average_recall += lines[i][n].average_recall;
+    }
+    means[n].mean_average_precision /= static_cast<double>(total);
+    means[n].precision /= static_cast<double>(total);
+    means[n].mean_average_recall /= static_cast<double>(total);
+  }
+  return means;
+}
+
+Json to_json(const OfficialResult& result, QueryGroup group) {
+  Json json = Json::object();
+  const std::vector<OfficialMeans> means = result.means(group);
+  for (size_t n = 0; n < means.size(); ++n) {
+    json["top" + std::to_string(result.at[n])] = {
+        {"mAP", means[n].mean_average_precision}, {"Prec", means[n].precision}, {"mAR", means[n].mean_average_recall}};
+  }
+  return json;
+}
+
+}  // namespace capture

@@ -1,0 +1,98 @@
+// Figures worked out by hand. The program's tests hold both protocols against a plain reference on random cases.
+#include "capture/retrieval/metrics.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "lists.h"
+
+namespace capture {
+namespace {
+
+class MetricsTest : public testing::Test {
+ protected:
+  OfficialScores official(const std::string& query, const std::string& items, int64_t n) const {
+    const int32_t found = truth_.find_query(query);
+    return official_scores(truth_, found == kUnknown ? nullptr : &truth_.query(found), ranked(items), n);
+  }
+  const GroundTruthQuery& query(const std::string& id) const { return truth_.query(truth_.find_query(id)); }
+
+  /// One letter an item.
+  std::vector<int32_t> ranked(const std::string& items) const {
+    std::vector<int32_t> result;
+    for (const char item : items) result.push_back(truth_.find_item(std::string(1, item)));
+    return result;
+  }
+
+  GroundTruth truth_{
+      list_of("gallery",
+              {{"a", {"cup"}}, {"b", {"pan", "cup"}}, {"c", {"cup"}}, {"d", {"lid"}}, {"e", {"cup"}}, {"f", {}}}),
+      std::vector{list_of("queries", {{"cup", {"cup"}},
+                                      {"twice", {"cup", "cup", "pan"}},
+                                      {"absent", {"cup", "fork"}},
+                                      {"three", {"pan", "lid", "cup"}},
+                                      {"none", {}}})}};
+};
+
+TEST_F(MetricsTest, OnlyTheFirstLabelOfAGalleryItemCounts) {
+  EXPECT_EQ(truth_.items_with(truth_.item_label(truth_.find_item("a"))), 3);
+  EXPECT_FALSE(is_hit(truth_, query("cup"), truth_.find_item("b")));
+  EXPECT_FALSE(is_hit(truth_, query("none"), truth_.find_item("f")));
+  EXPECT_FALSE(is_hit(truth_, query("cup"), kUnknown));
+}
+
+TEST_F(MetricsTest, OfficialAveragesOverHitsUpToTheNumberOfPositives) {
+  const OfficialScores scores = official("cup", "daceb", 10);
+  EXPECT_DOUBLE_EQ(scores.average_precision, (1.0 / 2 + 2.0 / 3) / 2) << "k is 3, so the hit at rank 4 is not seen";
+  EXPECT_DOUBLE_EQ(scores.precision, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(scores.average_recall, 1.0) << "recall looks at the first 10";
+}
+
+TEST_F(MetricsTest, OfficialCountsALabelAsOftenAsItIsListed) {
+  EXPECT_EQ(query("twice").listed_positives, 7);
+  EXPECT_EQ(query("twice").positives, 4);
+  const OfficialScores scores = official("twice", "adcfbe", 3);
+  EXPECT_DOUBLE_EQ(scores.average_precision, (1.0 + 2.0 / 3) / 2);
+  EXPECT_DOUBLE_EQ(scores.average_recall, (2.0 / 2 + 0.0) / 2) << "2 x int(3 / 3) cups are expected, and 1 pan";
+}
+
+TEST_F(MetricsTest, OfficialGivesUpWhereThePublishedScriptDoes) {
+  EXPECT_EQ(official("nobody", "a", 10).fault, OfficialFault::unknown_query);
+  EXPECT_EQ(official("absent", "a", 10).fault, OfficialFault::absent_label);
+  EXPECT_EQ(official("cup", "", 10).fault, OfficialFault::empty_ranking);
+  EXPECT_EQ(official("none", "a", 10).fault, OfficialFault::empty_ranking);
+
+  const OfficialScores unknown = official("cup", "aZ", 10);
+  EXPECT_EQ(unknown.fault, OfficialFault::unknown_item);
+  EXPECT_DOUBLE_EQ(unknown.precision, 0.5) << "what was added before stays";
+  EXPECT_EQ(unknown.average_recall, 0.0);
+  EXPECT_EQ(official("cup", "aZ", 1).fault, OfficialFault::none) << "an unknown id past the first N is never looked up";
+
+  EXPECT_EQ(official("three", "a", 2).fault, OfficialFault::nothing_expected);
+  EXPECT_DOUBLE_EQ(official("three", "a", 2).average_precision, 1.0);
+  EXPECT_EQ(official("three", "f", 2).fault, OfficialFault::none) << "no label found, nothing to divide";
+}
+
+TEST_F(MetricsTest, StrictIsTheStandardDefinition) {
+  const StrictScores scores = strict_scores(truth_, query("twice"), ranked("dacf"), 3);
+  EXPECT_DOUBLE_EQ(scores.average_precision, (1.0 / 2 + 2.0 / 3) / 3);
+  EXPECT_DOUBLE_EQ(scores.precision, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(scores.recall, 2.0 / 4);
+  EXPECT_EQ(scores.hit_rate, 1.0);
+  EXPECT_EQ(scores.label_coverage, 0.5);
+  EXPECT_DOUBLE_EQ(strict_scores(truth_, query("cup"), ranked("a"), 10).precision, 0.1) << "hits over N, not over k";
+  EXPECT_DOUBLE_EQ(strict_scores(truth_, query("cup"), ranked("ace"), 10).average_precision, 1.0);
+  EXPECT_EQ(strict_scores(truth_, query("cup"), ranked("bdf"), 3).hit_rate, 0.0);
+}
+
+TEST_F(MetricsTest, RPrecisionAndReciprocalRankReadTheWholeRanking) {
+  EXPECT_DOUBLE_EQ(r_precision(truth_, query("cup"), ranked("bacde")), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(r_precision(truth_, query("cup"), ranked("a")), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(reciprocal_rank(truth_, query("cup"), ranked("bdfa")), 1.0 / 4);
+  EXPECT_EQ(reciprocal_rank(truth_, query("cup"), ranked("bdf")), 0.0);
+}
+
+}  // namespace
+}  // namespace capture

@@ -1,0 +1,48 @@
+// Figures of rankings that somebody else made.
+#include <cstdio>
+#include <optional>
+
+#include "capture/base/files.h"
+#include "capture/report/text_table.h"
+#include "capture_eval/arguments.h"
+#include "capture_eval/output_folder.h"
+#include "capture_eval/result_files.h"
+
+namespace capture {
+
+namespace {
+
+Json input_json(const std::string& file, uint64_t checksum) {
+  return {{"file", file}, {"xxh3", to_hex(checksum)}};
+}
+
+}  // namespace
+
+void evaluate_rankings(const EvalArguments& arguments) {
+  std::optional<OutputFolder> output;
+  if (!arguments.output.empty()) output.emplace(arguments.output);
+
+  const ProductList gallery = read_product_list(arguments.gallery_list);
+  std::vector<ProductList> queries;
+  for (const auto& path : arguments.query_lists) queries.push_back(read_product_list(path));
+  const GroundTruth truth(gallery, queries);
+  const Rankings rankings = read_rankings(arguments.rankings, truth);
+  const Evaluation evaluation = evaluate(truth, rankings, arguments.evaluation);
+
+  log_odd_lines(evaluation);
+  for (const ReportProtocol& protocol : protocol_tables(evaluation)) {
+    std::printf("%s\n", protocol.name.c_str());
+    for (const ReportTable& table : protocol.tables) std::printf("\n%s", text_table(table).c_str());
+    std::printf("\n");
+  }
+  if (!output) return;
+  write_query_files(*output, truth, rankings, evaluation);
+  Json inputs = {{"rankings", input_json(rankings.name, rankings.checksum)},
+                 {"gallery_list", input_json(gallery.name, gallery.checksum)},
+                 {"query_lists", Json::array()}};
+  for (const ProductList& list : queries) inputs["query_lists"].push_back(input_json(list.name, list.checksum));
+  write_file(output->file("metrics.json"), to_text(metrics_json(truth, rankings, evaluation, {{"inputs", inputs}})));
+  output->commit();
+}
+
+}  // namespace capture

@@ -1,0 +1,182 @@
+#include "capture_eval/result_files.h"
+
+#include <array>
+#include <string_view>
+
+#include "capture/base/files.h"
+#include "capture/base/log.h"
+
+namespace capture {
+
+namespace {
+
+constexpr std::array kGroups = {QueryGroup::all, QueryGroup::single, QueryGroup::multi};
+constexpr size_t kLoggedLines = 200;
+
+std::string top(int64_t n) {
+  return "top" + std::to_string(n);
+}
+
+void add_official(Json& json, const OfficialResult& official, size_t line) {
+  for (size_t n = 0; n < official.at.size(); ++n) {
+    const OfficialScores& scores = official.lines[line][n];
+    json["product1m_official"][top(official.at[n])] = {
+        {"AP", scores.average_precision}, {"Prec", scores.precision}, {"AR", scores.average_recall}};
+  }
+}
+
+void add_strict(Json& json, const StrictResult& strict, const StrictLine& line) {
+  for (size_t n = 0; n < strict.at.size(); ++n) {
+    const StrictScores& scores = line.at[n];
+    json["strict"][top(strict.at[n])] = {{"AP", scores.average_precision},
+                                         {"Prec", scores.precision},
+                                         {"Recall", scores.recall},
+                                         {"hit_rate", scores.hit_rate},
+                                         {"label_coverage", scores.label_coverage}};
+  }
+  json["strict"]["R-Precision"] = line.r_precision;
+  json["strict"]["RR"] = line.reciprocal_rank;
+}
+
+Json query_json(const GroundTruth& truth, const Ranking& ranking) {
+  Json json = {{"line", ranking.line}, {"query", ranking.query_id}};
+  if (ranking.query == kUnknown) return json;
+  const GroundTruthQuery& query = truth.query(ranking.query);
+  json["group"] = name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single);
+  json["labels"] = Json::array();
+  for (const int32_t label : query.labels) json["labels"].push_back(truth.label_name(label));
+  json["positives"] = query.positives;
+  return json;
+}
+
+std::string heading(QueryGroup group, int64_t queries) {
+  const std::string_view what = group == QueryGroup::all      ? "All queries"
+                                : group == QueryGroup::single ? "Photos of one product"
+                                                              : "Photos of several products";
+  return std::string(what) + " (" + std::to_string(queries) + ")";
+}
+
+ReportTable empty_table(QueryGroup group, int64_t queries, std::vector<std::string> columns) {
+  return {.title = heading(group, queries),
+          .note = {},
+          .row_heading = "N",
+          .columns = std::move(columns),
+          .rows = {},
+          .compare_rows = false};
+}
+
+ReportTable table(const OfficialResult& result, QueryGroup group) {
+  ReportTable table = empty_table(group, result.count(group), {"mAP", "Prec", "mAR"});
+  const std::vector<OfficialMeans> means = result.means(group);
+  for (size_t n = 0; n < means.size(); ++n) {
+    table.rows.push_back({"first " + std::to_string(result.at[n]),
+                          "",
+                          {means[n].mean_average_precision, means[n].precision, means[n].mean_average_recall}});
+  }
+  return table;
+}
+
+ReportTable table(const StrictResult& result, QueryGroup group) {
+  ReportTable table = empty_table(group, result.count(group),
+                                  {"mAP", "Prec", "Recall", "hit rate", "label coverage", "R-Precision", "MRR"});
+  const StrictMeans means = result.means(group);
+  for (size_t n = 0; n < means.at.size(); ++n) {
+    const StrictScores& scores = means.at[n];
+    table.rows.push_back(
+        {"first " + std::to_string(result.at[n]),
+         "",
+         {scores.average_precision, scores.precision, scores.recall, scores.hit_rate, scores.label_coverage}});
+  }
+  table.rows.push_back({"whole ranking", "", std::vector<double>(5, kNotMeasured)});
+  table.rows.back().values.insert(table.rows.back().values.end(), {means.r_precision, means.mean_reciprocal_rank});
+  return table;
+}
+
+template <class Result>
+void add_tables(std::vector<ReportProtocol>& protocols, const char* name, const Result& result) {
+  protocols.push_back({name, {}});
+  for (const QueryGroup group : kGroups) {
+    const int64_t queries = result.count(group);
+    // A group that holds every query says nothing that "all" does not.
+    const bool repeats = group != QueryGroup::all && queries == result.count(QueryGroup::all);
+    if (queries > 0 && !repeats) protocols.back().tables.push_back(table(result, group));
+  }
+}
+
+}  // namespace
+
+Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Evaluation& evaluation, const Json& about) {
+  Json json = Json::object();
+  Json groups = Json::object();
+  Json sizes = {
+      {"gallery", truth.gallery_size()}, {"queries", truth.queries().size()}, {"rankings", rankings.lines.size()}};
+  for (const QueryGroup group : kGroups) {
+    Json& place = group == QueryGroup::all ? json : groups[name_of(group)];
+    if (evaluation.official) place["product1m_official"] = to_json(*evaluation.official, group);
+    if (evaluation.strict) place["strict"] = to_json(*evaluation.strict, group);
+    if (group == QueryGroup::all) continue;
+    place["queries"] = evaluation.strict ? evaluation.strict->count(group) : evaluation.official->count(group);
+  }
+  if (evaluation.strict) sizes["skipped_unanswerable"] = evaluation.strict->skipped.size();
+  if (evaluation.official) sizes["odd_lines"] = evaluation.official->odd.size();
+  json["groups"] = groups;
+  json["sizes"] = sizes;
+  json.update(about);
+  return json;
+}
+
+void write_query_files(OutputFolder& output, const GroundTruth& truth, const Rankings& rankings,
+                       const Evaluation& evaluation) {
+  AtomicFile per_query(output.file("per_query.jsonl"));
+  size_t next_strict = 0;
+  for (size_t i = 0; i < rankings.lines.size(); ++i) {
+    Json json = query_json(truth, rankings.lines[i]);
+    if (evaluation.official) add_official(json, *evaluation.official, i);
+    if (evaluation.strict && next_strict < evaluation.strict->lines.size() &&
+        evaluation.strict->lines[next_strict].ranking == i) {
+      add_strict(json, *evaluation.strict, evaluation.strict->lines[next_strict++]);
+    }
+    per_query.write(to_line(json) + "\n");
+  }
+  per_query.commit();
+  if (!evaluation.official) return;
+  AtomicFile odd_lines(output.file("odd_lines.jsonl"));
+  for (const OddLine& odd : evaluation.official->odd) {
+    odd_lines.write(to_line({{"where", odd.where}, {"id", odd.id}, {"reason", odd.reason}, {"effect", odd.effect}}) +
+                    "\n");
+  }
+  odd_lines.commit();
+}
+
+void log_odd_lines(const Evaluation& evaluation) {
+  if (evaluation.strict && !evaluation.strict->skipped.empty()) {
+    log::warn("strict leaves out {} quer{} without an item of its labels in the gallery, {} '{}'",
+              evaluation.strict->skipped.size(), evaluation.strict->skipped.size() == 1 ? "y" : "ies",
+              evaluation.strict->skipped.size() == 1 ? "namely" : "the first is", evaluation.strict->skipped[0].id);
+  }
+  if (!evaluation.official) return;
+  size_t lost = 0, others = 0;
+  for (const OddLine& odd : evaluation.official->odd) {
+    if (!odd.lost) {
+      ++others;
+    } else if (++lost <= kLoggedLines) {
+      log::warn("{}: query '{}': {}; {}", odd.where, odd.id, odd.reason, odd.effect);
+    }
+  }
+  if (lost > kLoggedLines) log::warn("and {} more lines that the published script gives up on", lost - kLoggedLines);
+  if (others > 0) {
+    log::info(
+        "{} remark(s) on lines that count in full, such as repeated labels and short rankings; odd_lines.jsonl "
+        "has them all",
+        others);
+  }
+}
+
+std::vector<ReportProtocol> protocol_tables(const Evaluation& evaluation) {
+  std::vector<ReportProtocol> protocols;
+  if (evaluation.strict) add_tables(protocols, "strict", *evaluation.strict);
+  if (evaluation.official) add_tables(protocols, "product1m_official", *evaluation.official);
+  return protocols;
+}
+
+}  // namespace capture
