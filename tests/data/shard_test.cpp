@@ -100,6 +100,14 @@ TEST(Shard, HasTheSameBytesForTheSameSamples) {
   EXPECT_EQ(read_file(folder / "a.capshard"), read_file(folder / "b.capshard"));
 }
 
+TEST(Shard, ReadsAndWritesVersion1AsItWasFixed) {
+  const TemporaryFolder folder;
+  const std::filesystem::path fixed = std::filesystem::path(CAPTURE_TEST_DATA) / "data/shards/version_1.capshard";
+  write_samples(folder / "now.capshard", small_layout(), 3);
+  EXPECT_EQ(read_file(folder / "now.capshard"), read_file(fixed));
+  EXPECT_THAT(problems_of(fixed), IsEmpty());
+}
+
 TEST(Shard, RoundsToFloat16AsIeee754Says) {
   const TemporaryFolder folder;
   const ShardLayout layout{.feature_width = 12, .max_regions = 1};

@@ -1,0 +1,15 @@
+// The sub-commands of capture_data. Each adds itself to the program and runs from its callback.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace capture {
+
+/// "import-images": photos and titles from a CSV or JSONL list become a shard (import_images.cpp).
+void add_import_images(CLI::App& app);
+/// "inspect": a dataset's header and one sample, as a person reads them (inspect.cpp).
+void add_inspect(CLI::App& app);
+/// "verify": every checksum and invariant (verify.cpp).
+void add_verify(CLI::App& app);
+
+}  // namespace capture
