@@ -44,7 +44,9 @@ std::string advice(int error) {
 
 class Descriptor {
  public:
-  explicit Descriptor(const std::filesystem::path& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever before it could be refused.
+  explicit Descriptor(const std::filesystem::path& path)
+      : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (value_ < 0) fail_on(path, "open the file");
     struct stat status {};
     if (::fstat(value_, &status) != 0) fail_on(path, "read the file's size");

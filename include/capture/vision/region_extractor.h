@@ -1,0 +1,70 @@
+// A photo in, regions with features out: what an importer runs on every photo.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "capture/base/fields.h"
+#include "capture/vision/image.h"
+#include "capture/vision/proposals.h"
+#include "capture/vision/region_features.h"
+
+namespace capture {
+
+struct ThumbnailOptions {
+  int64_t longest_side = 192;
+  int64_t quality = 80;
+
+  void visit(FieldVisitor& f);
+};
+
+struct VisionOptions {
+  ImageOptions image;
+  ProposalOptions proposals;
+  FeatureOptions features;
+  ThumbnailOptions thumbnail;
+
+  void visit(FieldVisitor& f);
+  void check(FieldChecker& c) const;
+};
+
+/// The regions of one photo.
+struct ImageRegions {
+  int64_t width = 0;            ///< of the upright photo, pixels
+  int64_t height = 0;           ///< of the upright photo, pixels
+  std::vector<Box> boxes;       ///< n boxes in the photo's own pixels
+  std::vector<float> features;  ///< [n × feature_width()]
+};
+
+struct ExtractedImage {
+  ImageRegions regions;
+  std::vector<std::byte> thumbnail;  ///< JPEG; empty when thumbnail.longest_side is 0
+};
+
+/// Thread-safe: workers share one extractor. The same file gives the same bytes whatever else runs.
+class RegionExtractor {
+ public:
+  /// UserError when a TorchScript backbone cannot be loaded or does not fit the options.
+  explicit RegionExtractor(const VisionOptions& options);
+
+  int64_t feature_width() const { return features_->width(); }
+  int64_t max_regions() const { return options_.proposals.max_regions; }
+
+  /// Equal for extractors that give equal features for every photo: a digest of the options, of the backbone's file and
+  /// of the code's own version.
+  const std::string& fingerprint() const { return fingerprint_; }
+
+  /// UserError, naming the path, when the photo is refused (see read_image).
+  ExtractedImage extract(const std::filesystem::path& path) const;
+  ExtractedImage extract(const Image& image) const;
+
+ private:
+  VisionOptions options_;
+  std::unique_ptr<RegionFeatures> features_;
+  std::string fingerprint_;
+};
+
+}  // namespace capture
