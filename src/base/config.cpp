@@ -106,7 +106,9 @@ void apply_setting(JsonDocument& document, const std::string& setting) {
 }  // namespace
 
 JsonDocument read_config(const std::filesystem::path& file, const std::vector<std::string>& settings) {
-  JsonDocument document = read_with_bases(file, {});
+  JsonDocument document;
+  document.root = Json::object();
+  if (!file.empty()) document = read_with_bases(file, {});
   for (const auto& setting : settings) apply_setting(document, setting);
   return document;
 }

@@ -1,5 +1,5 @@
-// Each pixel is measured once and adds to its cell; soft bins (a value counts towards its two nearest bins) keep a small
-// change of light from moving whole histograms.
+// Each pixel is measured once and adds to its cell; soft bins (a value counts towards its two nearest bins) keep a
+// small change of light from moving whole histograms.
 #include "cell_statistics.h"
 
 #include <algorithm>
@@ -36,7 +36,9 @@ constexpr int first_channel(Statistic group) {
   for (size_t i = 0; i < static_cast<size_t>(group); ++i) first += kStatisticWidths[i];
   return first;
 }
-constexpr int width_of(Statistic group) { return kStatisticWidths[static_cast<size_t>(group)]; }
+constexpr int width_of(Statistic group) {
+  return kStatisticWidths[static_cast<size_t>(group)];
+}
 constexpr int kChannels = first_channel(static_cast<Statistic>(kStatistics));
 
 /// The two bins that share a value.
@@ -118,7 +120,7 @@ void each_pixel(const Measure& measure) {
 
 void measure_colour(const Canvas& canvas, std::vector<float>& cells) {
   const Sums colour(cells, Statistic::colour);
-  const Sums moments(cells, Statistic::moments);
+  const Sums means(cells, Statistic::mean_colour);
   each_pixel([&](int y, int x) {
     const auto& lab = canvas.lab.at<cv::Vec3f>(y, x);
     const float chroma = canvas.chroma.at<float>(y, x);
@@ -145,12 +147,10 @@ void measure_colour(const Canvas& canvas, std::vector<float>& cells) {
     greys[grey.first] += (1 - coloured) * grey.first_share;
     greys[grey.second] += (1 - coloured) * grey.second_share;
 
-    float* const moment = moments.at(y, x);
-    for (int c = 0; c < 3; ++c) {
-      const float value = lab[c] / 100;
-      moment[c] += value;
-      moment[3 + c] += value * value;
-    }
+    float* const mean = means.at(y, x);
+    mean[0] += lab[0] / 100;
+    mean[1] += lab[1] / 50;
+    mean[2] += lab[2] / 50;
   });
 }
 
@@ -245,7 +245,8 @@ void measure_texture(const cv::Mat& grey, int radius, Statistic group, std::vect
     const int centre = padded.at<uint8_t>(y + radius, x + radius) + kMargin;
     unsigned pattern = 0;
     for (size_t i = 0; i < kAround.size(); ++i) {
-      const int neighbour = padded.at<uint8_t>(y + radius + radius * kAround[i][0], x + radius + radius * kAround[i][1]);
+      const int neighbour =
+          padded.at<uint8_t>(y + radius + radius * kAround[i][0], x + radius + radius * kAround[i][1]);
       pattern |= static_cast<unsigned>(neighbour > centre) << i;
     }
     sums.at(y, x)[kBins[pattern]] += 1;

@@ -13,21 +13,21 @@ namespace capture {
 
 /// What is measured. The channels of a group stand together in a cell.
 enum class Statistic {
-  colour,        ///< histogram of lightness, chroma and hue, greys apart
-  moments,       ///< sums of L, a, b and of their squares
-  edges,         ///< histogram of edge direction, weighted by strength, fine scale
-  coarse_edges,  ///< the same at a coarse scale
-  texture,       ///< histogram of uniform local binary patterns, radius 1
+  colour,          ///< histogram of lightness, chroma and hue, greys apart
+  mean_colour,     ///< sums of L, 2 a and 2 b, all over 100
+  edges,           ///< histogram of edge direction, weighted by strength, fine scale
+  coarse_edges,    ///< the same at a coarse scale
+  texture,         ///< histogram of uniform local binary patterns, radius 1
   coarse_texture,  ///< the same at radius 3, after smoothing
-  edge_colour,   ///< histogram of hue weighted by edge strength: the colours of print
-  edge_strength, ///< histogram of the edges' strength
-  bands,         ///< sums of |difference of Gaussians|, four scales of L, a and b
-  colour_pairs,  ///< how often two colours stand a few pixels apart
+  edge_colour,     ///< histogram of hue weighted by edge strength: the colours of print
+  edge_strength,   ///< histogram of the edges' strength
+  bands,           ///< sums of |difference of Gaussians|, four scales of L, a and b
+  colour_pairs,    ///< how often two colours stand a few pixels apart
 };
 inline constexpr size_t kStatistics = 10;
 
 /// Channels of each group.
-inline constexpr std::array<int, kStatistics> kStatisticWidths = {200, 6, 8, 8, 59, 59, 16, 6, 12, 78};
+inline constexpr std::array<int, kStatistics> kStatisticWidths = {200, 3, 8, 8, 59, 59, 16, 6, 12, 78};
 
 class CellStatistics {
  public:

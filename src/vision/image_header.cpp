@@ -1,4 +1,5 @@
-// Sizes and orientation straight from the bytes: a picture's dimensions must be known before a decoder allocates for it.
+// Sizes and orientation straight from the bytes: a picture's dimensions must be known before a decoder allocates for
+// it.
 #include "capture/vision/image_header.h"
 
 #include <algorithm>
@@ -106,15 +107,15 @@ ImageHeader read_jpeg(Bytes bytes) {
     const size_t length = bytes.read(at + 2, 2);
     const size_t body = at + 4;
     if (length < 2) refuse("the JPEG header is corrupt");
-    const bool start_of_frame =
-        marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    const bool start_of_frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
     if (start_of_frame) {
       header.height = bytes.read(body + 1, 2);
       header.width = bytes.read(body + 3, 2);
       return header;
     }
     if (marker == 0xDA || marker == 0xD9) refuse("the JPEG header gives no size");
-    if (marker == 0xE1 && bytes.matches(body, "Exif")) header.orientation = exif_orientation(bytes.from(body, length - 2));
+    if (marker == 0xE1 && bytes.matches(body, "Exif"))
+      header.orientation = exif_orientation(bytes.from(body, length - 2));
     at += 2 + length;
   }
 }

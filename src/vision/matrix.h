@@ -14,7 +14,8 @@ inline cv::Mat as_matrix(const Image& image) {
 
 /// A copy of 8-bit BGR pixels; the full size is set to the matrix's own.
 inline Image from_matrix(const cv::Mat& pixels) {
-  Image image{.width = pixels.cols, .height = pixels.rows, .bgr = {}, .full_width = pixels.cols, .full_height = pixels.rows};
+  Image image{
+      .width = pixels.cols, .height = pixels.rows, .bgr = {}, .full_width = pixels.cols, .full_height = pixels.rows};
   image.bgr.resize(pixels.total() * 3);
   cv::Mat target = as_matrix(image);
   pixels.copyTo(target);

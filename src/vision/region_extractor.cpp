@@ -4,27 +4,25 @@
 #include <opencv2/core.hpp>
 
 #include "capture/base/config.h"
-#include "capture/base/error.h"
 #include "capture/base/files.h"
 
 namespace capture {
 
 namespace {
 
-/// To be raised by every change that changes a feature or a box.
+/// To be raised by every change that changes a box or how photos are read.
 constexpr int kCodeVersion = 1;
 
 std::string make_fingerprint(const VisionOptions& options) {
-  Json parts = to_json(options);
-  // Limits, the thumbnail and the device decide nothing about the regions of a photo that is accepted.
-  parts.erase("thumbnail");
-  parts["image"].erase("max_megapixels");
-  parts["image"].erase("max_file_megabytes");
-  parts["features"]["torchscript"].erase("device");
-  parts["features"]["torchscript"].erase("file");
+  Json parts = Json::object();
   parts["code"] = kCodeVersion;
-  if (options.features.kind == FeatureKind::torchscript) {
-    parts["backbone"] = to_hex(checksum(MappedFile(options.features.torchscript.file).bytes()));
+  parts["longest_side"] = options.image.longest_side;
+  parts["proposals"] = to_json(options.proposals);
+  parts["features"] = features_fingerprint(options.features);
+  parts["width"] = options.features.width;
+  parts["projection_seed"] = options.features.projection_seed;
+  if (!options.features.scaling.empty()) {
+    parts["scaling"] = to_hex(checksum(MappedFile(options.features.scaling).bytes()));
   }
   return to_hex(checksum(to_line(parts)));
 }
@@ -52,6 +50,8 @@ void VisionOptions::visit(FieldVisitor& f) {
   f.section("image", image, "How photos are read.");
   f.section("proposals", proposals, "Where regions are looked for.");
   f.section("features", features, "What is measured in a region.");
+  f.section("views", views, "Further views of each photo, for training lists.");
+  f.section("composites", composites, "Further photos made of several, for training lists.");
   f.section("thumbnail", thumbnail, "The small picture kept for reports.");
 }
 
@@ -67,18 +67,22 @@ RegionExtractor::RegionExtractor(const VisionOptions& options)
   cv::setNumThreads(1);
 }
 
-ExtractedImage RegionExtractor::extract(const std::filesystem::path& path) const {
-  return extract(read_image(path, options_.image));
-}
-
-ExtractedImage RegionExtractor::extract(const Image& image) const {
+ImageRegions RegionExtractor::regions(const Image& image) const {
   const Image working = shrink(image, options_.image.longest_side);
   const std::vector<Box> boxes = propose_regions(working, options_.proposals);
+  return {.width = image.full_width,
+          .height = image.full_height,
+          .boxes = in_full_size(boxes, working),
+          .features = features_->compute(working, boxes)};
+}
+
+ExtractedImage RegionExtractor::extract(const Image& image, const std::string& id) const {
   ExtractedImage extracted;
-  extracted.regions.width = image.full_width;
-  extracted.regions.height = image.full_height;
-  extracted.regions.features = features_->compute(working, boxes);
-  extracted.regions.boxes = in_full_size(boxes, working);
+  extracted.views.push_back(regions(image));
+  for (int64_t view = 0; view < options_.views.count; ++view) {
+    RandomStream random(static_cast<uint64_t>(options_.views.seed), static_cast<uint64_t>(view), checksum(id));
+    extracted.views.push_back(regions(augment(image, options_.views, random)));
+  }
   if (options_.thumbnail.longest_side > 0) {
     extracted.thumbnail = encode_jpeg(shrink(image, options_.thumbnail.longest_side), options_.thumbnail.quality);
   }

@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "cell_statistics.h"
-#include "projection.h"
 
 namespace capture {
 
@@ -17,7 +16,6 @@ namespace {
 enum class Form {
   shares,        ///< square root of each bin's share of the region
   layout,        ///< the same of the 3 x 3 parts, L2-normalised together
-  moments,       ///< mean and standard deviation
   layout_means,  ///< means of the 3 x 3 parts
   energy,        ///< square root of the mean a pixel
 };
@@ -29,15 +27,19 @@ struct Block {
 };
 
 constexpr std::array kBlocks = {
-    Block{Statistic::colour, Form::shares, 1.0F},        Block{Statistic::colour_pairs, Form::shares, 1.0F},
-    Block{Statistic::texture, Form::shares, 0.5F},       Block{Statistic::coarse_texture, Form::shares, 0.5F},
-    Block{Statistic::edges, Form::layout, 0.5F},         Block{Statistic::coarse_edges, Form::layout, 0.5F},
-    Block{Statistic::edge_colour, Form::shares, 0.5F},   Block{Statistic::edge_strength, Form::shares, 0.5F},
-    Block{Statistic::moments, Form::layout_means, 1.0F}, Block{Statistic::bands, Form::energy, 1.0F},
+    Block{Statistic::colour, Form::shares, 1.0F},
+    Block{Statistic::colour_pairs, Form::shares, 1.0F},
+    Block{Statistic::texture, Form::shares, 0.5F},
+    Block{Statistic::coarse_texture, Form::shares, 0.5F},
+    Block{Statistic::edges, Form::layout, 0.5F},
+    Block{Statistic::coarse_edges, Form::layout, 0.5F},
+    Block{Statistic::edge_colour, Form::shares, 0.5F},
+    Block{Statistic::edge_strength, Form::shares, 0.5F},
+    Block{Statistic::mean_colour, Form::layout_means, 1.0F},
+    Block{Statistic::bands, Form::energy, 1.0F},
 };
 
 constexpr int kParts = 3;  // a side
-constexpr int kMeans = 3;  // the first half of the moments: L, a, b
 
 constexpr size_t channels(Statistic statistic) {
   return static_cast<size_t>(kStatisticWidths[static_cast<size_t>(statistic)]);
@@ -46,9 +48,8 @@ constexpr size_t channels(Statistic statistic) {
 constexpr size_t block_width(const Block& block) {
   switch (block.form) {
     case Form::layout:
-      return channels(block.statistic) * kParts * kParts;
     case Form::layout_means:
-      return size_t{kMeans} * kParts * kParts;
+      return channels(block.statistic) * kParts * kParts;
     default:
       return channels(block.statistic);
   }
@@ -97,20 +98,12 @@ void describe(const CellStatistics& statistics, const Block& block, const Box& b
       normalise(out, 0.5F);
       break;
     }
-    case Form::moments: {
-      const float pixels = pool(box, out);
-      for (size_t i = 0; i < kMeans; ++i) {
-        const float mean = out[i] / pixels;
-        out[kMeans + i] = 2 * std::sqrt(std::max(0.0F, out[kMeans + i] / pixels - mean * mean));
-        out[i] = i == 0 ? mean : 2 * mean;
-      }
-      break;
-    }
     case Form::layout_means: {
-      std::array<float, 2 * kMeans> sums{};
+      const size_t width = channels(block.statistic);
       for (int part = 0; part < kParts * kParts; ++part) {
-        const float pixels = pool(part_of(box, part), sums);
-        for (size_t i = 0; i < kMeans; ++i) out[part * kMeans + i] = sums[i] / pixels * (i == 0 ? 1 : 2) / kParts;
+        const std::span<float> means = out.subspan(part * width, width);
+        const float pixels = pool(part_of(box, part), means);
+        for (float& value : means) value /= pixels * kParts;
       }
       break;
     }
@@ -125,39 +118,29 @@ void describe(const CellStatistics& statistics, const Block& block, const Box& b
 
 class StatisticsFeatures final : public RegionFeatures {
  public:
-  StatisticsFeatures(const StatisticsOptions& options, int64_t width)
-      : projection_(native_width(), width == 0 ? static_cast<int64_t>(native_width()) : width, options.seed) {}
-
-  int64_t width() const override { return projection_.width(); }
+  int64_t width() const override { return static_cast<int64_t>(native_width()); }
 
   std::vector<float> compute(const Image& image, std::span<const Box> boxes) const override {
     const CellStatistics statistics(image);
     const float across = static_cast<float>(CellStatistics::kCells) / static_cast<float>(image.width);
     const float down = static_cast<float>(CellStatistics::kCells) / static_cast<float>(image.height);
-    const auto width = static_cast<size_t>(projection_.width());
-    std::vector<float> native(native_width());
-    std::vector<float> features(boxes.size() * width);
-    for (size_t i = 0; i < boxes.size(); ++i) {
-      const Box& box = boxes[i];
+    std::vector<float> features(boxes.size() * native_width());
+    std::span<float> rest(features);
+    for (const Box& box : boxes) {
       const Box cells = {box.x1 * across, box.y1 * down, box.x2 * across, box.y2 * down};
-      std::span<float> rest(native);
       for (const Block& block : kBlocks) {
         describe(statistics, block, cells, rest.first(block_width(block)));
         rest = rest.subspan(block_width(block));
       }
-      projection_.apply(native, std::span(features).subspan(i * width, width));
     }
     return features;
   }
-
- private:
-  Projection projection_;
 };
 
 }  // namespace
 
-std::unique_ptr<RegionFeatures> make_statistics_features(const StatisticsOptions& options, int64_t width) {
-  return std::make_unique<StatisticsFeatures>(options, width);
+std::unique_ptr<RegionFeatures> make_statistics_features() {
+  return std::make_unique<StatisticsFeatures>();
 }
 
 }  // namespace capture

@@ -7,7 +7,6 @@
 
 namespace capture {
 
-/// `width` 0 keeps the statistics as they are. See project() for other widths.
-std::unique_ptr<RegionFeatures> make_statistics_features(const StatisticsOptions& options, int64_t width);
+std::unique_ptr<RegionFeatures> make_statistics_features();
 
 }  // namespace capture

@@ -102,10 +102,10 @@ class TorchScriptFeatures final : public RegionFeatures {
     Image blank{.width = 64, .height = 64, .bgr = std::vector<uint8_t>(size_t{64} * 64 * 3, 128)};
     width_ = feature_map(blank).size(1);
     if (width != 0 && width != width_) {
-      throw UserError({.what = "gives features of width " + std::to_string(width_) + ", features.width is " +
-                               std::to_string(width),
-                       .where = options.file,
-                       .allowed = "equal widths, or features.width 0 to take the backbone's"});
+      throw UserError(
+          {.what = "gives features of width " + std::to_string(width_) + ", features.width is " + std::to_string(width),
+           .where = options.file,
+           .allowed = "equal widths, or features.width 0 to take the backbone's"});
     }
   }
 

@@ -205,7 +205,10 @@ TEST(Image, NamesWhatIsNoPicture) {
   EXPECT_THAT(refusal(""), HasSubstr("empty"));
   EXPECT_THAT(refusal("id,title\n"), HasSubstr("not a picture"));
   EXPECT_THAT(refusal("<html>"), HasSubstr("web page"));
-  EXPECT_THAT(refusal(std::string("\0\0\0\x18" "ftypheic", 12)), HasSubstr("HEIC"));
+  EXPECT_THAT(refusal(std::string("\0\0\0\x18"
+                                  "ftypheic",
+                                  12)),
+              HasSubstr("HEIC"));
 }
 
 TEST(Image, ReadsPhotosOfOnePixel) {

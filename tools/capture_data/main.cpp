@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   CLI::App app("Makes and examines datasets (*.capshard files, or folders of them).", "capture_data");
   app.footer("Example: capture_data inspect data/train.capshard --sample 3");
   app.require_subcommand(1);
+  capture::add_import_images(app);
   capture::add_inspect(app);
   capture::add_verify(app);
   return capture::run_program(app, argc, argv, [] {});

@@ -12,8 +12,9 @@
 namespace capture {
 
 /// Reads `file` and the files it names under "base" (a path relative to the naming file), the nearer file winning key
-/// by key, then lays the `settings` ("model.text.layers=2", values as JSON or bare text) over it. UserError on a cycle
-/// of bases, a setting without "=", or a key path that goes through a value which is not an object.
+/// by key, then lays the `settings` ("model.text.layers=2", values as JSON or bare text) over it. An empty path stands
+/// for an empty file. UserError on a cycle of bases, a setting without "=", or a key path that goes through a value
+/// which is not an object.
 JsonDocument read_config(const std::filesystem::path& file, const std::vector<std::string>& settings = {});
 
 namespace detail {

@@ -57,8 +57,9 @@ struct ProposalOptions {
   void check(FieldChecker& c) const;
 };
 
-/// At least one and at most `options.max_regions` boxes inside the image, in an order that depends on the pixels and the
-/// options alone: for the grid, level by level, row by row; for selective search, sizes mixed, large ones mostly first.
+/// At least one and at most `options.max_regions` boxes inside the image, in an order that depends on the pixels and
+/// the options alone: for the grid, level by level, row by row; for selective search, sizes mixed, large ones mostly
+/// first.
 std::vector<Box> propose_regions(const Image& image, const ProposalOptions& options);
 
 }  // namespace capture

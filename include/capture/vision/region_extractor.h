@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "capture/base/fields.h"
+#include "capture/vision/augmentation.h"
 #include "capture/vision/image.h"
 #include "capture/vision/proposals.h"
 #include "capture/vision/region_features.h"
@@ -25,13 +26,15 @@ struct VisionOptions {
   ImageOptions image;
   ProposalOptions proposals;
   FeatureOptions features;
+  ViewOptions views;
+  CompositeOptions composites;
   ThumbnailOptions thumbnail;
 
   void visit(FieldVisitor& f);
   void check(FieldChecker& c) const;
 };
 
-/// The regions of one photo.
+/// The regions of one photo, or of one view of it.
 struct ImageRegions {
   int64_t width = 0;            ///< of the upright photo, pixels
   int64_t height = 0;           ///< of the upright photo, pixels
@@ -40,7 +43,7 @@ struct ImageRegions {
 };
 
 struct ExtractedImage {
-  ImageRegions regions;
+  std::vector<ImageRegions> views;   ///< the photo itself, then views.count views of it
   std::vector<std::byte> thumbnail;  ///< JPEG; empty when thumbnail.longest_side is 0
 };
 
@@ -53,15 +56,19 @@ class RegionExtractor {
   int64_t feature_width() const { return features_->width(); }
   int64_t max_regions() const { return options_.proposals.max_regions; }
 
-  /// Equal for extractors that give equal features for every photo: a digest of the options, of the backbone's file and
-  /// of the code's own version.
+  /// Equal for extractors that give equal regions for every photo: a digest of the options, of the files that they name
+  /// and of the code's own version. Views and composites do not enter: they are photos like any other.
   const std::string& fingerprint() const { return fingerprint_; }
+  const VisionOptions& options() const { return options_; }
 
   /// UserError, naming the path, when the photo is refused (see read_image).
-  ExtractedImage extract(const std::filesystem::path& path) const;
-  ExtractedImage extract(const Image& image) const;
+  Image read(const std::filesystem::path& path) const { return read_image(path, options_.image); }
+  /// `id` fixes the views that are drawn.
+  ExtractedImage extract(const Image& image, const std::string& id) const;
 
  private:
+  ImageRegions regions(const Image& image) const;
+
   VisionOptions options_;
   std::unique_ptr<RegionFeatures> features_;
   std::string fingerprint_;

@@ -23,13 +23,6 @@ class RegionFeatures {
   virtual std::vector<float> compute(const Image& image, std::span<const Box> boxes) const = 0;
 };
 
-/// Colour, gradient and texture statistics: no learned weights. See statistics_features.cpp for what is measured.
-struct StatisticsOptions {
-  int64_t seed = 1;
-
-  void visit(FieldVisitor& f);
-};
-
 /// An exported backbone. [1, 3, H, W] normalised RGB in, a feature map [1, C, h, w] out.
 struct TorchScriptOptions {
   std::string file;
@@ -46,14 +39,23 @@ enum class FeatureKind { statistics, torchscript };
 
 struct FeatureOptions {
   FeatureKind kind = FeatureKind::statistics;
+  std::string scaling;
   int64_t width = 0;
-  StatisticsOptions statistics;
+  int64_t projection_seed = 1;
   TorchScriptOptions torchscript;
 
   void visit(FieldVisitor& f);
 };
 
-/// UserError when a TorchScript file cannot be loaded or does not give a feature map of the configured width.
+/// The features of `options`: what `kind` measures, standardised if there is a `scaling` file, brought to `width`.
+/// Statistics (colour, edges, texture: see statistics_features.cpp) fill a larger width with zeros and are randomly
+/// projected to a smaller one (see projection.h); a backbone's features keep their width.
+///
+/// UserError when a TorchScript file cannot be loaded or gives no feature map of the configured width, or the scaling
+/// was fitted on other features.
 std::unique_ptr<RegionFeatures> make_region_features(const FeatureOptions& options);
+
+/// What the features are before scaling and width: a digest of the kind, its options and file, and the code's version.
+std::string features_fingerprint(const FeatureOptions& options);
 
 }  // namespace capture
