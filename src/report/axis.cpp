@@ -61,7 +61,7 @@ Axis x_axis(const std::vector<ReportSeries>& series, double from, double to) {
     axis.low = low - std::max(1.0, std::abs(low) * 0.5);
     axis.high = low + std::max(1.0, std::abs(low) * 0.5);
   } else {
-    if (low > 0 && low < high / 10) axis.low = 0;  // steps count from zero, whenever the first was logged
+    if (low > 0 && low < high / 4) axis.low = 0;  // steps count from zero, whenever the first was logged
     axis.ticks = nice_ticks(axis.low, high, 6, /*whole=*/high - axis.low >= 1);
   }
   axis.exponent = high >= 10000 ? 3 : 0;
@@ -88,7 +88,7 @@ std::string superscript(int value) {
 
 std::string brief(double value) {
   const double size = std::abs(value);
-  if (size == 0) return "0";
+  if (size < 1 / kLargest) return "0";
   const int exponent = static_cast<int>(std::floor(std::log10(size)));
   if (exponent < -3 || exponent > 5) {
     return fixed(value * std::pow(10.0, -exponent), 1) + "×10" + superscript(exponent);

@@ -70,6 +70,16 @@ std::string matched(const std::vector<std::string>& labels, const ReportItem& it
   return letters;
 }
 
+/// How many of the shown results carry the label.
+size_t hits_of(const ReportInput& input, const ReportQuery& query, const std::string& label) {
+  const size_t shown = std::min(kResults, query.ranking.size());
+  return static_cast<size_t>(
+      std::count_if(query.ranking.begin(), query.ranking.begin() + shown, [&](const auto& result) {
+        const std::vector<std::string>& labels = input.gallery.at(result.item).labels;
+        return std::find(labels.begin(), labels.end(), label) != labels.end();
+      }));
+}
+
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
@@ -118,6 +128,7 @@ void write_asked(HtmlWriter& html, Photos& photos, const ReportInput& input, con
       const auto entry = html.open("li");
       if (labels.size() > 1) html.element("b", {{"class", "key"}}, letter(i));
       html.element("bdi", {}, labels[i]);
+      if (labels.size() > 1) html.element("small", {}, std::to_string(hits_of(input, query, labels[i])) + " found");
     }
   }
   {
@@ -125,10 +136,11 @@ void write_asked(HtmlWriter& html, Photos& photos, const ReportInput& input, con
     html.element("strong", {}, fixed(100 * query.average_precision, 1));
     html.text(" " + input.query_metric);
   }
-  std::string facts = "Query " + query.item.id;
-  if (query.positives > 0)
-    facts += " · " + grouped(query.positives) + (query.positives == 1 ? " match" : " matches") + " in the gallery";
-  html.element("p", {{"class", "note"}}, facts);
+  if (query.positives > 0) {
+    html.element("p", {{"class", "note"}},
+                 grouped(query.positives) + (query.positives == 1 ? " match" : " matches") + " in the gallery");
+  }
+  html.element("p", {{"class", "note id"}, {"title", query.item.id}}, "id " + query.item.id);
 }
 
 void write_query(HtmlWriter& html, Photos& photos, const ReportInput& input, const ReportQuery& query) {
@@ -175,8 +187,10 @@ Indices chosen_queries(const ReportInput& input, const Indices& order, size_t co
     for (size_t i = 0; i < input.queries.size(); ++i) by_id.emplace(input.queries[i].item.id, i);
     Indices picked;
     for (const std::string& id : input.chosen) {
-      if (const auto found = by_id.find(id); found != by_id.end() && picked.size() < count)
-        picked.push_back(found->second);
+      const auto found = by_id.find(id);
+      if (found == by_id.end() || picked.size() == count) continue;
+      picked.push_back(found->second);
+      by_id.erase(found);  // an id given twice is shown once
     }
     return picked;
   }
@@ -199,17 +213,22 @@ Indices worst_queries(const ReportInput& input, const Indices& order, const Indi
   return worst;
 }
 
-/// "Of 405 queries, 212 score above 90 and 14 score 0."
+/// "By strict AP@10, 212 of 405 queries score above 90, and 14 score 0."
 std::string overview(const ReportInput& input) {
+  size_t measured = 0;
   size_t high = 0;
   size_t zero = 0;
   for (const ReportQuery& query : input.queries) {
+    measured += std::isfinite(query.average_precision);
     high += query.average_precision > 0.9;
     zero += query.average_precision == 0;
   }
-  return "By " + input.query_metric + ", " + grouped(high) + " of " + grouped(input.queries.size()) +
-         (input.queries.size() == 1 ? " query" : " queries") + " score above 90, and " + grouped(zero) +
-         " score 0. Beside each query stand the first ten items of the gallery that it found, best first.";
+  std::string text;
+  if (measured > 0) {
+    text = "By " + input.query_metric + ", " + grouped(high) + " of " + grouped(measured) +
+           (measured == 1 ? " query" : " queries") + " score above 90, and " + grouped(zero) + " score 0. ";
+  }
+  return text + "Beside each query stand the first ten items of the gallery that it found, best first.";
 }
 
 void write_group(HtmlWriter& html, Photos& photos, const ReportInput& input, const Indices& queries,
@@ -222,13 +241,16 @@ void write_group(HtmlWriter& html, Photos& photos, const ReportInput& input, con
 
 /// How a result that matches is told from one that does not.
 void write_legend(HtmlWriter& html) {
-  const auto legend = html.open("p", {{"class", "legend"}});
-  html.element("span", {{"class", "sample hit"}}, "✓ hit");
-  html.text(" shows a product of the query. ");
-  html.element("span", {{"class", "sample miss"}}, "✗ miss");
-  html.text(" does not. ");
-  html.element("b", {{"class", "key"}}, "A");
-  html.text(" says which, when the query shows several.");
+  const auto legend = html.open("div", {{"class", "legend"}});
+  const auto entry = [&html](std::string_view tag, std::string_view type, std::string_view sample,
+                             std::string_view words) {
+    const auto pair = html.open("span");
+    html.element(tag, {{"class", type}}, sample);
+    html.text(words);
+  };
+  entry("span", "sample hit", "✓ hit", "shows a product of the query");
+  entry("span", "sample miss", "✗ miss", "does not");
+  entry("b", "key", "A", "says which one, when the query shows several");
 }
 
 }  // namespace

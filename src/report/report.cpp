@@ -26,6 +26,7 @@ void write_banner(HtmlWriter& html, const ReportInput& input) {
   const auto banner = html.open("header", {{"class", "banner"}});
   html.element("h1", {{"dir", "auto"}}, input.title);
   if (!input.dataset.empty()) html.element("p", {{"class", "origin"}, {"dir", "auto"}}, input.dataset);
+  if (input.run.empty() && input.created.empty()) return;
   const auto line = html.open("p", {{"class", "origin"}});
   for (const std::string* part : {&input.run, &input.created}) {
     if (!part->empty()) html.element("bdi", {}, *part);
@@ -62,8 +63,7 @@ void write_commands(HtmlWriter& html, const ReportInput& input) {
   html.element("h3", {}, "The same numbers again");
   for (const ReportCommand& command : input.commands) {
     html.element("p", {{"class", "purpose"}}, command.purpose);
-    const auto box =
-        html.open("pre", {{"tabindex", "0"}, {"role", "region"}, {"aria-label", "Command: " + command.purpose}});
+    const auto box = html.open("pre", {{"class", "command"}});
     html.element("code", {}, command.command);
   }
 }

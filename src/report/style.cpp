@@ -30,7 +30,7 @@ a{color:var(--accent)}
 .skip:focus{left:20px;top:8px;background:var(--card);padding:.4rem .8rem}
 .banner{padding:44px 0 18px}
 .origin{margin:.35rem 0 0;color:var(--soft);max-width:none}
-.origin bdi{display:inline-block;margin-right:1.2rem;font-size:.93rem}
+.origin bdi{display:inline-block;max-width:100%;margin-right:1.2rem;font-size:.93rem}
 nav{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;border-block:1px solid var(--line);padding:.55rem 0;font-size:.93rem}
 nav a{text-decoration:none;padding:.15rem 0}
 nav a:hover{text-decoration:underline}
@@ -52,8 +52,9 @@ section{margin-top:56px}
 .table>h3,.table>h4{margin-bottom:.55rem}
 .wide{position:relative;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}
 table{--first:12rem;--each:6.5rem;border-collapse:separate;border-spacing:0;table-layout:fixed;width:100%;min-width:calc(var(--first) + var(--columns)*var(--each));font-variant-numeric:tabular-nums}
-th,td{padding:.55rem .9rem;text-align:right;vertical-align:top;border-top:1px solid var(--faint)}
+th,td{padding:.55rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid var(--faint)}
 thead th{border-top:0;vertical-align:bottom;line-height:1.3;font-size:.82rem;font-weight:600;color:var(--soft)}
+th{overflow-wrap:anywhere}
 th:first-child{width:var(--first);text-align:left;position:sticky;left:0;background:var(--card)}
 tbody th{font-weight:500;line-height:1.35}
 th small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}
@@ -79,7 +80,7 @@ dd{margin:0;overflow-wrap:anywhere}
          // Charts.
          R"(
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:16px;margin-top:18px}
-figure{margin:0;min-width:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px 10px}
+figure{margin:0;min-width:0;overflow:hidden;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px 10px}
 figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .plot{display:block;width:100%;height:auto;max-width:620px;overflow:visible;font-variant-numeric:tabular-nums}
 .plot text{fill:var(--soft);font-size:10.5px}
@@ -93,7 +94,8 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 )"
          // Queries and their results.
          R"(
-.legend{display:flex;flex-wrap:wrap;align-items:center;gap:.35rem .5rem;font-size:.9rem;color:var(--soft);max-width:none}
+.legend>span{display:inline-flex;align-items:center;gap:.4rem}
+.legend{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem 1.2rem;font-size:.9rem;color:var(--soft);max-width:none}
 .sample{padding:.05rem .5rem;border-radius:6px;font-weight:600}
 #queries h3{font-size:1.15rem;margin-top:2rem}
 .query{display:grid;grid-template-columns:13.5rem minmax(0,1fr);gap:22px;padding:22px 0;border-top:1px solid var(--line)}
@@ -104,9 +106,11 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .labels{list-style:none;margin:.5rem 0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem}
 .labels li{background:var(--tint);border-radius:6px;padding:.12rem .5rem;font-size:.83rem;overflow-wrap:anywhere}
 .key{display:inline-block;min-width:1.35em;padding:0 .3em;border-radius:4px;background:var(--accent);color:var(--page);font-size:.78rem;line-height:1.45;text-align:center}
+.labels small{color:var(--soft);margin-left:.4rem}
 .labels .key{margin:0 .35rem 0 -.15rem}
 .ap{margin:.4rem 0 .1rem;color:var(--soft);font-size:.9rem}
 .ap strong{font-size:1.3rem;color:var(--ink);font-variant-numeric:tabular-nums}
+.id{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .ranking{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(5,minmax(0,1fr));gap:10px;align-content:start}
 .ranking li{background:var(--card);border-radius:9px;padding:6px;min-width:0;display:flex;flex-direction:column}
 .hit{border:2px solid var(--hit)}
@@ -122,7 +126,8 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .label bdi{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .score{margin-left:auto;font-variant-numeric:tabular-nums}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:1rem 2rem}
-pre{margin:.2rem 0 1rem;padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:8px;overflow-x:auto;font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+pre{margin:.2rem 0 1rem;padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:8px;overflow-x:auto;overflow-wrap:anywhere;font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+pre.command{white-space:pre-wrap}
 details pre{max-height:34rem;margin-top:.8rem}
 #details h3{margin:1.8rem 0 .6rem}
 .purpose{font-size:.9rem;color:var(--soft);margin-bottom:.2rem}
@@ -150,6 +155,7 @@ th,td{padding:.5rem .6rem}
 table{--first:7.2rem;--each:5.4rem}
 .tables table{--first:3.6rem;--each:4.7rem}}
 @media print{
+@page{margin:14mm}
 :root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--faint:#e8e8e8;--accent:#0e6670;--tint:#eef4f4;--hit:#17693a;--miss:#96392d;--bar:#aaa;
 --s0:#0e6670;--s1:#ad4520;--s2:#5a4ab3;--s3:#7a5a00;--s4:#9c2670;--s5:#3f671d}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
@@ -157,7 +163,7 @@ body{max-width:none;padding:0;font-size:10pt}
 nav,.skip{display:none}
 section{margin-top:24pt}
 .query,.table,figure,.headline{break-inside:avoid}
-h2,h3,h4{break-after:avoid}
+h2,h3,h4,.note,.lead,.legend{break-after:avoid}
 .query{grid-template-columns:3.4cm minmax(0,1fr)}
 .asked{display:block}
 .wide,pre,details pre{overflow:visible;max-height:none;white-space:pre-wrap}}

@@ -103,10 +103,10 @@ std::string_view protocol_meaning(std::string_view name) {
            "matches that could stand among the first N, precision by N. Every match that is missing or late costs.";
   }
   if (name == "product1m_official") {
-    return "The arithmetic of the published benchmark, kept so that its figures can be compared. Average precision is "
-           "divided by the hits that were found rather than by those that could have been, so one early hit alone "
-           "scores 100; precision is divided by the number of matches when that is smaller than N; and a query that "
-           "cannot be scored counts as 0.";
+    return "The arithmetic of the published benchmark, kept so that its figures can be compared. No more results are "
+           "judged than there are matches; average precision is divided by the hits found, not by those that could "
+           "have been, so that a hit at the first place alone scores 100; and a query that cannot be scored counts "
+           "as 0.";
   }
   return {};
 }
@@ -138,9 +138,11 @@ void write_glossary(HtmlWriter& html) {
 }  // namespace
 
 void write_headlines(HtmlWriter& html, const ReportInput& input) {
+  const auto known = [](const ReportHeadline& headline) { return std::isfinite(headline.value); };
+  if (std::none_of(input.headlines.begin(), input.headlines.end(), known)) return;
   const auto row = html.open("div", {{"class", "headlines"}});
   for (const ReportHeadline& headline : input.headlines) {
-    if (std::isfinite(headline.value)) write_headline(html, headline);
+    if (known(headline)) write_headline(html, headline);
   }
 }
 

@@ -123,8 +123,9 @@ struct ReportInput {
   std::vector<ReportItem> gallery;     ///< what ReportResult::item points into
   std::vector<ReportQuery> queries;    ///< all of them: the worst are found here
   std::string query_metric = "AP@10";  ///< name of ReportQuery::average_precision
-  std::vector<std::string> chosen;     ///< ids of queries to show first; empty: spread evenly from best to worst
-  size_t queries_shown = 8;            ///< at most this many chosen ones, and as many of the worst
+  std::vector<std::string>
+      chosen;  ///< ids of queries to show first (unknown ones are passed over); empty: evenly from best to worst
+  size_t queries_shown = 8;  ///< at most this many chosen ones and as many of the worst; 100 at most
 
   std::vector<ReportFact> facts;        ///< sizes, recipe, seeds, versions
   std::vector<ReportCommand> commands;  ///< how to get the same numbers again

@@ -1,0 +1,314 @@
+#include "capture/report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <regex>
+#include <set>
+#include <stdexcept>
+
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "markup.h"
+
+namespace capture {
+namespace {
+
+using ::testing::Each;
+using testing::Element;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using testing::parse_markup;
+using testing::select;
+using testing::select_class;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+constexpr std::string_view kJpeg = "\xFF\xD8\xFF\xE0 a photo";
+
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+ReportItem item(std::string id, std::vector<std::string> labels, std::string_view photo = kJpeg) {
+  return {.id = id, .title = "Title of " + id, .labels = std::move(labels), .thumbnail = bytes(photo)};
+}
+
+ReportQuery query(std::string id, std::vector<std::string> labels, double precision, std::vector<size_t> found) {
+  ReportQuery asked{
+      .item = item(std::move(id), std::move(labels)), .average_precision = precision, .positives = 3, .ranking = {}};
+  for (const size_t i : found) asked.ranking.push_back({i, 0.9 - 0.1 * static_cast<double>(asked.ranking.size())});
+  return asked;
+}
+
+ReportTable table(std::string title) {
+  return {
+      .title = std::move(title),
+      .note = "",
+      .row_heading = "System",
+      .columns = {"strict mAP@10", "strict Prec@10"},
+      .rows = {
+          {"chance", "", {0.02, 0.03}}, {"raw", "mean-pooled", {0.28, kNotMeasured}}, {"pretrained", "", {0.81, 0.7}}}};
+}
+
+/// A report with every section.
+ReportInput whole() {
+  ReportInput input;
+  input.title = "Groceries";
+  input.dataset = "held-out photos";
+  input.run = "demo";
+  input.created = "today";
+  input.headlines = {{"Photos of one product", "strict mAP@10", 0.81, 0.72, "raw region features", 0.28, 0.25}};
+  input.systems = {table("Photos of one product")};
+  input.protocols = {{"strict", {table("One product")}}, {"product1m_official", {table("One product")}}};
+  input.charts = {{"Loss", "step", "loss", {{"total", {0, 1, 2}, {3, 2, 1}}}}};
+  input.gallery = {item("g0", {"apple"}), item("g1", {"pear"}), item("g2", {"plum"}), item("g3", {"apple", "plum"})};
+  input.queries = {query("q0", {"apple"}, 1.0, {0, 1}), query("q1", {"pear", "plum", "pear"}, 0.25, {0, 1, 2, 3})};
+  input.facts = {{"Seed", "1"}};
+  input.commands = {{"Train", "capture_train --config a.json"}};
+  input.configuration = "{\"a\": 1}";
+  return input;
+}
+
+TEST(Report, IsWellFormedAndComplete) {
+  const std::string html = render_report(whole());
+  EXPECT_THAT(html, StartsWith("<!doctype html>\n<html lang=\"en\">"));
+  const auto elements = parse_markup(html);
+  std::vector<std::string> sections;
+  for (const Element& section : select(elements, "section")) sections.push_back(section["id"]);
+  EXPECT_THAT(sections, ElementsAre("systems", "protocols", "training", "queries", "details"));
+  EXPECT_THAT(
+      html, HasSubstr("On average 7.2 of the first 10 results show what was asked for; raw region features find 2.5."));
+  EXPECT_THAT(html, HasSubstr("53.0 points above raw region features (28.0)"));
+}
+
+TEST(Report, IsAccessible) {
+  const auto elements = parse_markup(render_report(whole()));
+  int level = 0;
+  std::set<std::string> ids;
+  for (const Element& element : elements) {
+    if (element.tag.size() == 2 && element.tag[0] == 'h' && std::isdigit(element.tag[1])) {
+      EXPECT_LE(element.tag[1] - '0', level + 1) << element.text << ": headings skip no level";
+      level = element.tag[1] - '0';
+    }
+    const auto is = [&element](const char* tag) { return element.tag == tag; };
+    EXPECT_TRUE(!is("img") || element["alt"] != "");
+    EXPECT_TRUE(!is("th") || element["scope"] == "col" || element["scope"] == "row");
+    EXPECT_TRUE(!is("svg") || (element["role"] == "img" && element.has("aria-label")));
+    EXPECT_TRUE(!element.has_class("wide") || (element["tabindex"] == "0" && element.has("aria-label")));
+    EXPECT_TRUE(!element.has("id") || ids.insert(element["id"]).second) << element["id"] << " stands twice";
+  }
+  EXPECT_THAT(select(elements, "h1"), SizeIs(1));
+  for (const Element& link : select(elements, "a")) EXPECT_TRUE(ids.contains(link["href"].substr(1))) << link["href"];
+}
+
+TEST(Report, NeedsNothingFromOutside) {
+  const std::string html = render_report(whole());
+  for (const Element& element : parse_markup(html)) {
+    for (const char* name : {"src", "href"}) {
+      EXPECT_TRUE(!element.has(name) || element[name][0] == '#' || element[name].starts_with("data:")) << element[name];
+    }
+  }
+  EXPECT_THAT(html, Not(HasSubstr("@import")));
+  EXPECT_THAT(html, Not(HasSubstr("url(\"http")));
+}
+
+TEST(Report, TellsHitsFromMissesByMoreThanColour) {
+  const auto elements = parse_markup(render_report(whole()));
+  std::vector<std::string> verdicts;
+  for (const Element& verdict : select_class(elements, "verdict")) verdicts.push_back(verdict.text);
+  // q0 asks for an apple; q1 for a pear (A) and a plum (B), a label listed twice being shown once.
+  EXPECT_THAT(verdicts, ElementsAre("✓ hit", "✗ miss", "✗ miss", "✓ hitA", "✓ hitB", "✓ hitB"));
+  const std::string html = render_report(whole());
+  EXPECT_THAT(html, HasSubstr(".hit{border:2px solid"));
+  EXPECT_THAT(html, HasSubstr(".miss{border:2px dashed"));
+  const auto chips = select_class(elements, "labels");
+  ASSERT_THAT(chips, SizeIs(2));
+  EXPECT_EQ(chips[0].text, "apple");
+  EXPECT_EQ(chips[1].text, "Apear1 foundBplum2 found");
+}
+
+TEST(Report, NamesEveryLabelThatAResultShares) {
+  ReportInput input = whole();
+  input.queries = {query("q", {"apple", "plum"}, 1.0, {3})};
+  EXPECT_EQ(select_class(parse_markup(render_report(input)), "verdict")[0].text, "✓ hitA, B");
+}
+
+TEST(Report, PutsTitleLabelsAndScoreOnEachCard) {
+  const auto cards = select_class(parse_markup(render_report(whole())), "hit");
+  EXPECT_EQ(cards[1]["title"], "Title of g0\nlabel: apple\nscore: 0.9000\nid: g0");  // the first is the legend's
+  EXPECT_THAT(cards[1].text, HasSubstr("Title of g0apple"));
+  EXPECT_THAT(cards[1].text, HasSubstr("score 0.900"));
+}
+
+TEST(Report, EscapesEveryText) {
+  const std::string evil = "</title><script>alert('x')</script>\" onload=\"y\" &amp; قهوة 🍎 \xFF\xC0";
+  ReportInput input = whole();
+  for (std::string* text :
+       {&input.title, &input.dataset, &input.run, &input.created, &input.query_metric, &input.configuration,
+        &input.headlines[0].queries, &input.headlines[0].metric, &input.headlines[0].reference,
+        &input.protocols[0].name, &input.charts[0].title, &input.charts[0].x_label, &input.charts[0].y_label,
+        &input.charts[0].series[0].name, &input.facts[0].name, &input.facts[0].value, &input.commands[0].purpose,
+        &input.commands[0].command}) {
+    *text = evil;
+  }
+  for (ReportTable* any : {&input.systems[0], &input.protocols[0].tables[0]}) {
+    any->title = any->note = any->row_heading = any->columns[0] = any->rows[0].name = any->rows[0].note = evil;
+  }
+  for (ReportItem* any : {&input.gallery[0], &input.gallery[1], &input.queries[0].item}) {
+    any->id = any->title = evil;
+    any->labels = {evil};
+  }
+  const std::string html = render_report(input);
+  const auto elements = parse_markup(html);
+  EXPECT_THAT(select(elements, "script"), SizeIs(1));  // our own
+  for (const Element& element : elements) EXPECT_FALSE(element.has("onload"));
+  EXPECT_THAT(html, HasSubstr("قهوة 🍎 \uFFFD\uFFFD"));
+  EXPECT_THAT(html, Not(HasSubstr("\xFF")));
+  EXPECT_THAT(html, HasSubstr("&amp;amp;"));
+}
+
+TEST(Report, ShowsAPlaceholderForAMissingPhoto) {
+  ReportInput input = whole();
+  input.gallery[0].thumbnail = {};
+  input.gallery[1].thumbnail = bytes("<svg onload=alert(1)>");  // not a format that is shown
+  input.gallery[2].thumbnail = bytes("\x89PNG\r\n\x1A\n...");
+  input.gallery[3].thumbnail = bytes("RIFF....WEBPVP8 ");
+  const auto elements = parse_markup(render_report(input));
+  const auto none = select_class(elements, "none");
+  ASSERT_THAT(none, SizeIs(4));  // g0 and g1, in both rankings
+  EXPECT_EQ(none[0]["aria-label"], "Photo of Title of g0: no photo");
+  EXPECT_EQ(none[0]["role"], "img");
+  const auto images = select(elements, "img");
+  ASSERT_THAT(images, SizeIs(4));
+  EXPECT_THAT(images[0]["src"], StartsWith("data:image/jpeg;base64,/9j/"));
+  EXPECT_THAT(images[2]["src"], StartsWith("data:image/png;base64,"));
+  EXPECT_THAT(images[3]["src"], StartsWith("data:image/webp;base64,"));
+}
+
+TEST(Report, MarksTheBestOfEachColumnOnlyWhereRowsCompete) {
+  ReportInput input;
+  input.systems = {table("a")};
+  auto best = select_class(parse_markup(render_report(input)), "best");
+  ASSERT_THAT(best, SizeIs(2));
+  EXPECT_EQ(best[0].text, "81.0 (best)");
+  EXPECT_EQ(best[1].text, "70.0 (best)");
+
+  input.systems[0].compare_rows = false;
+  EXPECT_THAT(select_class(parse_markup(render_report(input)), "best"), IsEmpty());
+  EXPECT_EQ(best_value(table("a"), 0), 0.81);
+  EXPECT_TRUE(std::isnan(best_value(table("a"), 2)));
+}
+
+TEST(Report, LeavesEmptySectionsOut) {
+  const auto elements = parse_markup(render_report({}));
+  EXPECT_THAT(select(elements, "section"), IsEmpty());
+  EXPECT_THAT(select(elements, "h1"), SizeIs(1));
+  EXPECT_THAT(select(elements, "nav")[0].text, IsEmpty());
+
+  ReportInput hollow;
+  hollow.headlines = {{"nothing", "mAP", kNotMeasured, kNotMeasured, "", kNotMeasured, kNotMeasured}};
+  hollow.systems = {{"no rows", "", "", {"a"}, {}, true}};
+  hollow.protocols = {{"strict", {}}};
+  hollow.charts = {{"no points", "step", "", {{"a", {}, {}}, {"b", {1}, {kNotMeasured}}}}};
+  EXPECT_THAT(select(parse_markup(render_report(hollow)), "section"), IsEmpty());
+}
+
+TEST(Report, PicksQueriesFromBestToWorstThenTheWorst) {
+  ReportInput input = whole();
+  input.queries.clear();
+  for (int i = 0; i < 10'000; ++i)
+    input.queries.push_back(query('q' + std::to_string(i), {"apple"}, i / 10'000.0, {0}));
+  input.queries_shown = 3;
+  const std::string html = render_report(input);
+  EXPECT_LT(html.size(), 60'000u);
+  std::vector<std::string> shown;
+  for (const Element& title : select(parse_markup(html), "h4")) {
+    if (title.text.starts_with("Title of")) shown.push_back(title.text.substr(9));
+  }
+  EXPECT_THAT(shown, ElementsAre("q9999", "q5000", "q0", "q1", "q2", "q3"));
+}
+
+TEST(Report, ShowsChosenQueriesOnce) {
+  ReportInput input = whole();
+  input.chosen = {"q1", "unknown", "q1"};
+  std::vector<std::string> shown;
+  for (const Element& title : select(parse_markup(render_report(input)), "h4")) {
+    if (title.text.starts_with("Title of")) shown.push_back(title.text.substr(9));
+  }
+  EXPECT_THAT(shown, ElementsAre("q1", "q0"));  // q0 as the worst of the others
+}
+
+TEST(Report, ShowsAtMostTenResultsAndKeepsThePageSmall) {
+  const std::string photo = std::string(kJpeg) + std::string(size_t{1} << 20, 'x');
+  ReportInput input = whole();
+  for (ReportItem& any : input.gallery) any.thumbnail = bytes(photo);
+  input.queries = {query("q", {"apple"}, kNotMeasured, std::vector<size_t>(5'000, 0))};
+  const std::string html = render_report(input);
+  EXPECT_THAT(select_class(parse_markup(html), "ranking"), SizeIs(1));
+  EXPECT_THAT(select_class(parse_markup(html), "verdict"), SizeIs(10));
+  EXPECT_LT(html.size(), size_t{12} << 20);
+  EXPECT_THAT(html, HasSubstr("photo left out to keep this page small"));
+}
+
+TEST(Report, RefusesAResultOutsideTheGallery) {
+  ReportInput input = whole();
+  input.queries[0].ranking[0].item = 4;
+  EXPECT_THROW(render_report(input), std::out_of_range);
+}
+
+/// Relative luminance and contrast as WCAG 2 defines them.
+double luminance(const std::string& hex) {
+  const std::string full = hex.size() == 3 ? std::string{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]} : hex;
+  double sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    const double value = std::stoi(full.substr(2 * i, 2), nullptr, 16) / 255.0;
+    const double linear = value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
+    sum += linear * std::array{0.2126, 0.7152, 0.0722}[i];
+  }
+  return sum;
+}
+
+double contrast(const std::string& a, const std::string& b) {
+  const auto [low, high] = std::minmax({luminance(a), luminance(b)});
+  return (high + 0.05) / (low + 0.05);
+}
+
+TEST(Report, TextStandsOutInEveryScheme) {
+  const std::string html = render_report({});
+  const std::regex scheme(":root\\{([^}]*--page[^}]*)\\}");
+  size_t schemes = 0;
+  for (std::sregex_iterator found(html.begin(), html.end(), scheme); found != std::sregex_iterator();
+       ++found, ++schemes) {
+    std::map<std::string, std::string> colors;
+    const std::string block = (*found)[1];
+    const std::regex entry("--([a-z0-9-]+):#([0-9a-f]+)");
+    for (std::sregex_iterator color(block.begin(), block.end(), entry); color != std::sregex_iterator(); ++color) {
+      colors[(*color)[1]] = (*color)[2];
+    }
+    for (const char* ink : {"ink", "soft", "accent", "hit", "miss", "s0", "s1", "s2", "s3", "s4", "s5"}) {
+      for (const char* ground : {"page", "card", "tint"}) {
+        EXPECT_GE(contrast(colors.at(ink), colors.at(ground)), 4.5)
+            << ink << " on " << ground << ", scheme " << schemes;
+      }
+    }
+  }
+  EXPECT_EQ(schemes, 3u);  // light, dark, paper
+}
+
+TEST(Report, IsWrittenWholeOrNotAtAll) {
+  const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / "capture_report_test.html";
+  write_report(path, whole());
+  EXPECT_EQ(read_file(path), render_report(whole()));
+  std::filesystem::remove(path);
+  EXPECT_THROW(write_report(path / "not" / "a" / "folder.html", whole()), UserError);
+}
+
+}  // namespace
+}  // namespace capture
