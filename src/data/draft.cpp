@@ -30,6 +30,7 @@ Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const Loade
     : dataset_(dataset),
       tokenizer_(tokenizer),
       masking_(masking),
+      augmentation_(options.augmentation),
       specials_(tokenizer.specials()),
       vocabulary_size_(tokenizer.vocabulary_size()),
       seed_(static_cast<uint64_t>(options.seed)),
@@ -37,28 +38,30 @@ Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const Loade
       max_regions_(options.max_regions == 0 ? dataset.max_regions() : options.max_regions) {}
 
 void Drafter::draw(int64_t sample, int64_t epoch, Draft& draft) const {
-  draft.clear();
-  const SampleView stored = dataset_.sample(sample);
-  draw_title(stored, draft);
-  draw_regions(stored, draft);
-  if (!masking_) return;
   const auto stream = [&](uint32_t purpose) {
     return RandomStream(seed_, static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), purpose);
   };
+  const auto draw_below = [&](bool wanted, int64_t count, uint32_t purpose) -> int64_t {
+    return wanted && count > 1 ? stream(purpose).below(static_cast<uint32_t>(count)) : 0;
+  };
+  draft.clear();
+  const SampleView stored = dataset_.sample(sample);
+  write_title(stored.title(draw_below(augmentation_.draw_title, stored.title_count(), purpose::title)), draft);
+  place_regions(stored.regions(draw_below(augmentation_.draw_view, stored.view_count(), purpose::view)), draft);
+  if (!masking_) return;
   RandomStream token_random = stream(purpose::token_mask);
   mask_tokens(*masking_, token_random, specials_, vocabulary_size_, draft.tokens, draft.masked_tokens);
   RandomStream region_random = stream(purpose::region_mask);
   mask_regions(*masking_, region_random, static_cast<int64_t>(draft.regions.size()), draft.masked_regions);
 }
 
-void Drafter::draw_title(const SampleView& sample, Draft& draft) const {
+void Drafter::write_title(std::string_view title, Draft& draft) const {
   draft.tokens.push_back(specials_.cls);
-  tokenizer_.append(sample.title(), draft.tokens, max_title_tokens_);
+  tokenizer_.append(title, draft.tokens, max_title_tokens_);
   draft.tokens.push_back(specials_.sep);
 }
 
-void Drafter::draw_regions(const SampleView& sample, Draft& draft) const {
-  const RegionsView view = sample.regions();
+void Drafter::place_regions(const RegionsView& view, Draft& draft) const {
   const int64_t count = std::min(view.count, max_regions_);
   for (int64_t r = 0; r < count; ++r) draft.regions.push_back({view, r, locate(view, r)});
 }

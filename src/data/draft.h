@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "capture/data/dataset.h"
@@ -39,12 +40,13 @@ class Drafter {
   void draw(int64_t sample, int64_t epoch, Draft& draft) const;
 
  private:
-  void draw_title(const SampleView& sample, Draft& draft) const;
-  void draw_regions(const SampleView& sample, Draft& draft) const;
+  void write_title(std::string_view title, Draft& draft) const;
+  void place_regions(const RegionsView& view, Draft& draft) const;
 
   const Dataset& dataset_;
   const Tokenizer& tokenizer_;
   std::optional<MaskingOptions> masking_;
+  AugmentationOptions augmentation_;
   SpecialTokens specials_;
   int64_t vocabulary_size_;
   uint64_t seed_;

@@ -15,6 +15,11 @@
 
 namespace capture {
 
+void AugmentationOptions::visit(FieldVisitor& f) {
+  f.field("draw_view", draw_view, "Draw one of the stored views of a photo each epoch, instead of taking the first.");
+  f.field("draw_title", draw_title, "Draw one of the stored titles each epoch, instead of taking the first.");
+}
+
 void LoaderOptions::visit(FieldVisitor& f) {
   f.field("batch_size", batch_size, "Pairs a batch on each rank.", {1, 65536});
   f.field("workers", workers, "Threads that fill batches; 0 fills them in the thread that asks.", {0, 256});
@@ -24,6 +29,7 @@ void LoaderOptions::visit(FieldVisitor& f) {
   f.field("shuffle", shuffle, "Whether each epoch has an order of its own.");
   f.field("drop_last", drop_last, "Whether to leave out an epoch's last, smaller batch.");
   f.field("seed", seed, "Seed of order, masks and augmentation.", {0, int64_t{1} << 62});
+  f.section("augmentation", augmentation, "Label-free changes of a training pair, drawn anew each epoch.");
 }
 
 struct Loader::Impl {

@@ -10,6 +10,8 @@ namespace purpose {
 inline constexpr uint32_t order = 1;
 inline constexpr uint32_t token_mask = 2;
 inline constexpr uint32_t region_mask = 3;
+inline constexpr uint32_t view = 4;
+inline constexpr uint32_t title = 5;
 }  // namespace purpose
 
 }  // namespace capture

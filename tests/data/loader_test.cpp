@@ -216,6 +216,34 @@ TEST_F(Loader, DrawsMasksBySampleAndEpochAlone) {
   EXPECT_LT(same(rows_by_sample(load({.batch_size = 4, .seed = 43}, masking))), kSamples / 2);
 }
 
+TEST_F(Loader, DrawsAViewAndATitleEachEpochOnRequest) {
+  const LoaderOptions options{.batch_size = kSamples,
+                              .max_tokens = 100,
+                              .shuffle = false,
+                              .augmentation = {.draw_view = true, .draw_title = true}};
+  const auto batches = load(options, std::nullopt, {.epochs = 12});
+  ASSERT_EQ(batches.size(), 12U);
+  for (int64_t b = 0; b < kSamples; ++b) {
+    const Sample sample = make_sample(layout, b);
+    std::map<size_t, int64_t> views;
+    std::map<std::string, int64_t> titles;
+    for (const Batch& batch : batches) {
+      const at::Tensor ids = batch.inputs.token_ids[b].to(at::kInt).contiguous();
+      const auto tokens = static_cast<size_t>(batch.inputs.text_mask[b].sum().item<int64_t>());
+      ++titles[letters.decode({ids.const_data_ptr<int32_t>(), tokens})];
+      for (size_t v = 0; v < sample.views.size(); ++v) {
+        const Regions& regions = sample.views[v];
+        const at::Tensor features = at::tensor(regions.features).view({regions.count(), layout.feature_width});
+        const bool fits = batch.inputs.region_mask[b].sum().item<int64_t>() == 1 + regions.count();
+        if (fits && at::equal(batch.inputs.region_features[b].slice(0, 1, 1 + regions.count()), features)) ++views[v];
+      }
+    }
+    EXPECT_EQ(views.size(), sample.views.size()) << b;
+    EXPECT_EQ(titles.size(), sample.titles.size()) << b;
+    for (const std::string& title : sample.titles) EXPECT_GT(titles[title], 0) << b;
+  }
+}
+
 TEST_F(Loader, GivesTheSameBatchesWithAnyNumberOfWorkers) {
   const auto expected = load({.batch_size = 4, .workers = 0}, MaskingOptions{}, {.epochs = 3});
   ASSERT_EQ(expected.size(), 18U);

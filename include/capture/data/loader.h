@@ -15,6 +15,14 @@ namespace capture {
 
 class Tokenizer;
 
+/// Changes of a pair that need no labels, drawn anew each epoch from streams of (seed, epoch, sample).
+struct AugmentationOptions {
+  bool draw_view = false;   ///< any of the views that are stored of the photo, instead of the first
+  bool draw_title = false;  ///< any of the stored titles, instead of the first
+
+  void visit(FieldVisitor& f);
+};
+
 struct LoaderOptions {
   int64_t batch_size = 64;  ///< pairs a batch on each rank
   int64_t workers = 2;      ///< threads; 0: batches are filled inside next()
@@ -24,6 +32,7 @@ struct LoaderOptions {
   bool shuffle = true;
   bool drop_last = false;  ///< leave out an epoch's last, smaller batch, and what does not divide among ranks
   int64_t seed = 42;       ///< of order, masks and augmentation
+  AugmentationOptions augmentation = {};  ///< for training alone
 
   void visit(FieldVisitor& f);
 };
