@@ -1,9 +1,6 @@
 // Shards: what is written comes back, and no damage goes unnoticed or leads outside the file.
 #include "capture/data/shard.h"
 
-#include <sys/resource.h>
-
-#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <limits>

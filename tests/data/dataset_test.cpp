@@ -1,0 +1,70 @@
+#include "capture/data/dataset.h"
+
+#include "support.h"
+
+namespace capture {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Dataset, NumbersSamplesThroughItsShardsByName) {
+  const TemporaryFolder folder;
+  write_samples(folder / "b.capshard", small_layout(), 4, 3);
+  write_samples(folder / "a.capshard", small_layout(), 3);
+  write_file(folder / "notes.txt", "not a shard");
+  const Dataset dataset(folder.path());
+  ASSERT_EQ(dataset.size(), 7);
+  for (int64_t i = 0; i < dataset.size(); ++i) EXPECT_EQ(dataset.sample(i).id(), "item-" + std::to_string(i));
+  EXPECT_EQ(dataset.feature_width(), 10);
+  EXPECT_EQ(dataset.max_regions(), 5);
+  EXPECT_EQ(dataset.max_views(), 2);
+  EXPECT_TRUE(dataset.has_classes());
+  EXPECT_EQ(dataset.where(5), (folder / "b.capshard").string() + ", sample 2");
+
+  const Dataset listed({folder / "b.capshard", folder / "a.capshard"});
+  EXPECT_EQ(listed.sample(0).id(), "item-3");
+  EXPECT_EQ(listed.sample(4).id(), "item-0");
+}
+
+TEST(Dataset, HasAFingerprintOfItsContent) {
+  const TemporaryFolder folder;
+  write_samples(folder / "a.capshard", small_layout(), 3);
+  write_samples(folder / "b.capshard", small_layout(), 3);
+  write_samples(folder / "c.capshard", small_layout(), 3, 1);
+  const auto fingerprint = [&](const char* name) { return Dataset(folder / name).fingerprint(); };
+  EXPECT_EQ(fingerprint("a.capshard"), fingerprint("b.capshard"));
+  EXPECT_NE(fingerprint("a.capshard"), fingerprint("c.capshard"));
+}
+
+TEST(Dataset, JoinsShardsWhoseSlotsDiffer) {
+  const TemporaryFolder folder;
+  const ShardLayout narrow{
+      .feature_width = 10, .max_regions = 2, .class_count = 3, .feature_type = FeatureType::float32};
+  write_samples(folder / "a.capshard", narrow, 2);
+  write_samples(folder / "b.capshard", small_layout(), 2, 2);
+  const Dataset dataset(folder.path());
+  EXPECT_EQ(dataset.max_regions(), 5);
+  EXPECT_EQ(dataset.max_views(), 2);
+}
+
+TEST(Dataset, NamesWhatItCannotRead) {
+  const TemporaryFolder folder;
+  const auto refused = [](const std::vector<std::filesystem::path>& paths) {
+    return error_of([&] { Dataset{paths}; });
+  };
+  EXPECT_THAT(refused({}), HasSubstr("at least one shard"));
+  EXPECT_THAT(refused({folder / "none"}), HasSubstr("none: there is no such file or folder"));
+  EXPECT_THAT(refused({folder.path()}), HasSubstr("the folder holds no shard"));
+  write_samples(folder / "a.capshard", small_layout(), 2);
+  ShardLayout other = small_layout();
+  other.feature_width = 11;
+  write_samples(folder / "b.capshard", other, 2);
+  EXPECT_THAT(refused({folder.path()}), HasSubstr("b.capshard: has the feature width 11, but "));
+  other = small_layout();
+  other.class_count = 0;
+  write_samples(folder / "b.capshard", other, 2);
+  EXPECT_THAT(refused({folder.path()}), HasSubstr("b.capshard: has the class count 0, but "));
+}
+
+}  // namespace
+}  // namespace capture
