@@ -2,10 +2,12 @@
 
 #include <sentencepiece_processor.h>
 
-#include <utility>
+#include <algorithm>
+#include <array>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "model_check.h"
 #include "vocabulary.h"
 
 namespace capture {
@@ -16,22 +18,36 @@ constexpr uint64_t kMaxModelBytes = uint64_t{256} << 20;
 
 namespace sp = sentencepiece;
 
+[[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
+  throw UserError({.what = reason.empty() ? "is no sentencepiece model, or a damaged one"
+                                          : "is not a sentencepiece model that can be used: " + reason,
+                   .where = path.string(),
+                   .hint = "make one with capture_tokenizer train"});
+}
+
 class SentencePiece final : public Tokenizer {
  public:
   explicit SentencePiece(const std::filesystem::path& path) {
     const std::string model = read_file(path, kMaxModelBytes);
-    const auto status = processor_.LoadFromSerializedProto(model);
-    if (!status.ok()) {
-      throw UserError({.what = "is not a sentencepiece model that can be used: " + status.ToString(),
-                       .where = path.string(),
-                       .hint = "make one with capture_tokenizer train"});
+    if (!has_safe_tables(model)) fail(path, "");
+    std::string problem;
+    try {
+      problem = processor_.LoadFromSerializedProto(model).ToString();
+    } catch (const std::exception&) {  // an empty piece, which its trie throws out
+      fail(path, "");
     }
+    if (problem != "OK") fail(path, reason_of(problem));
     fingerprint_ = to_hex(checksum("sentencepiece\n" + model));
     specials_ = {.pad = special(path, kPad, processor_.pad_id()),
                  .unknown = processor_.unk_id(),
                  .cls = special(path, kCls, processor_.bos_id()),
                  .sep = special(path, kSep, processor_.eos_id()),
                  .mask = special(path, kMask, -1)};
+    std::array ids{specials_.pad, specials_.unknown, specials_.cls, specials_.sep, specials_.mask};
+    std::ranges::sort(ids);
+    if (ids.front() < 0 || std::ranges::adjacent_find(ids) != ids.end()) {
+      throw UserError({.what = "two special tokens of the model share one piece", .where = path.string()});
+    }
   }
 
   void append(std::string_view text, std::vector<int32_t>& ids, size_t limit) const override {
@@ -75,6 +91,13 @@ class SentencePiece final : public Tokenizer {
 };
 
 }  // namespace
+
+std::string reason_of(const std::string& status) {
+  const size_t condition = status.find("] ");
+  const size_t code = status.find(": ");
+  const size_t start = condition != std::string::npos ? condition + 2 : code != std::string::npos ? code + 2 : 0;
+  return status.substr(start);
+}
 
 std::unique_ptr<Tokenizer> load_sentencepiece(const TokenizerOptions& options) {
   return std::make_unique<SentencePiece>(options.file);

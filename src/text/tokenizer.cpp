@@ -1,10 +1,16 @@
 #include "capture/text/tokenizer.h"
 
+#include <algorithm>
+
 #include "capture/base/error.h"
 #include "sentencepiece.h"
 #include "wordpiece.h"
 
 namespace capture {
+
+namespace {
+constexpr size_t kUsualTokens = 62;  // with [CLS] and [SEP], room for nearly every title without growing
+}
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;
@@ -19,7 +25,9 @@ std::vector<int32_t> encode_with_specials(const Tokenizer& tokenizer, std::strin
          .allowed = "at least 2 tokens"});
   }
   const SpecialTokens specials = tokenizer.specials();
-  std::vector<int32_t> ids{specials.cls};
+  std::vector<int32_t> ids;
+  ids.reserve(std::min({text.size(), max_tokens, kUsualTokens}) + 2);
+  ids.push_back(specials.cls);
   tokenizer.append(text, ids, max_tokens == Tokenizer::kNoLimit ? max_tokens : max_tokens - 2);
   ids.push_back(specials.sep);
   return ids;

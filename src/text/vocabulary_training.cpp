@@ -2,9 +2,8 @@
 
 #include <sentencepiece_trainer.h>
 
-#include <string_view>
-
 #include "capture/base/error.h"
+#include "sentencepiece.h"
 #include "vocabulary.h"
 
 namespace capture {
@@ -32,12 +31,6 @@ class Titles final : public sp::SentenceIterator {
   std::string title_;
   bool done_ = false;
 };
-
-/// "Internal: ./file.cc(580) [condition] Sentence." without what is of use to sentencepiece's authors alone.
-std::string reason(const std::string& status) {
-  const size_t bracket = status.find("] ");
-  return bracket == std::string::npos ? status : status.substr(bracket + 2);
-}
 
 }  // namespace
 
@@ -80,7 +73,7 @@ std::string train_sentencepiece(const std::function<bool(std::string&)>& next_ti
       },
       &titles, &model);
   if (!status.ok()) {
-    throw UserError({.what = "no vocabulary could be made of these titles: " + reason(status.ToString()),
+    throw UserError({.what = "no vocabulary could be made of these titles: " + reason_of(status.ToString()),
                      .where = "vocabulary_size " + std::to_string(options.vocabulary_size)});
   }
   return model;

@@ -73,8 +73,12 @@ class Pass {
     } else if ((flags & Characters::kIdeograph) != 0 && rules_.space_cjk) {
       settle();
       end_word();
-      decompose(c, flags);
-      end_word();
+      if ((flags & ~Characters::kIdeograph) == 0) {
+        single(c);
+      } else {
+        decompose(c, flags);
+        end_word();
+      }
     } else {
       decompose(c, flags);
     }
@@ -101,7 +105,10 @@ class Pass {
 
   /// NFD sorts each run of combining characters by combining class: at the run's end, hand it on.
   void settle() {
-    if (waiting_.empty()) return;
+    if (!waiting_.empty()) reorder();
+  }
+
+  void reorder() {
     std::ranges::stable_sort(waiting_, {}, &Combining::order);
     for (const Combining& each : waiting_) split(each.character, rules_.characters[each.character]);
     waiting_.clear();
@@ -113,8 +120,7 @@ class Pass {
       end_word();
     } else if ((flags & Characters::kPunctuation) != 0) {
       end_word();
-      put(c);
-      end_word();
+      single(c);
     } else if (rules_.lower_case && (flags & Characters::kUpper) != 0) {
       put(Characters::lower(c));
       if (c == 0x130) put(0x307);  // the one lower case of two characters
@@ -126,6 +132,12 @@ class Pass {
   void put(char32_t c) {
     if (length_ < word_.size()) word_[length_] = c;
     ++length_;
+  }
+
+  /// A word of one character.
+  void single(char32_t c) {
+    const int32_t id = rules_.trie.step(PieceTrie::kWordStart, c).id;
+    ids_.push_back(id == PieceTrie::kNone ? rules_.unknown : id);
   }
 
   void end_word() {

@@ -22,6 +22,7 @@ struct Options {
 void encode(const Options& options) {
   const auto tokenizer = load_tokenizer(options.tokenizer);
   LineReader lines(STDIN_FILENO, "standard input");
+  const size_t limit = options.max_tokens == 0 ? Tokenizer::kNoLimit : options.max_tokens;
   std::string output;
   std::string_view title;
   for (;;) {
@@ -31,19 +32,17 @@ void encode(const Options& options) {
       output.clear();
     }
     if (!lines.next(title)) break;
-    const char* gap = "";
-    for (const int32_t id :
-         encode_with_specials(*tokenizer, title, options.max_tokens == 0 ? Tokenizer::kNoLimit : options.max_tokens)) {
-      output += gap;
-      gap = " ";
+    for (const int32_t id : encode_with_specials(*tokenizer, title, limit)) {
       if (options.ids) {
         char digits[12];
-        output.append(digits, std::to_chars(digits, digits + sizeof digits, id).ptr);
+        char* end = std::to_chars(digits, digits + sizeof digits, id).ptr;
+        *end++ = ' ';
+        output.append(digits, end);
       } else {
-        output += tokenizer->piece(id);
+        (output += tokenizer->piece(id)) += ' ';
       }
     }
-    output += '\n';
+    output.back() = '\n';  // there is at least [CLS], and a space after it
   }
   print(output);
 }
