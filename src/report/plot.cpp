@@ -19,7 +19,7 @@ constexpr double kBottom = 40;
 constexpr double kLeft = 40;
 constexpr double kGlyph = 7.2;  // mean advance of a bold character at the label size
 constexpr double kLine = 14;    // from a name to the value under it
-constexpr size_t kLabelLength = 15;
+constexpr size_t kLabelLength = 18;
 constexpr size_t kLabelsOfTwoLines = 6;  // more would not fit beside each other
 
 /// The style sheet's colours of series.

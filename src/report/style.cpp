@@ -54,7 +54,7 @@ section{margin-top:56px}
 table{--first:12rem;--each:6.5rem;border-collapse:separate;border-spacing:0;table-layout:fixed;width:100%;min-width:calc(var(--first) + var(--columns)*var(--each));font-variant-numeric:tabular-nums}
 th,td{padding:.55rem .9rem;text-align:right;vertical-align:baseline;border-top:1px solid var(--faint)}
 thead th{border-top:0;vertical-align:bottom;line-height:1.3;font-size:.82rem;font-weight:600;color:var(--soft)}
-th{overflow-wrap:anywhere}
+th{overflow-wrap:break-word}
 th:first-child{width:var(--first);text-align:left;position:sticky;left:0;background:var(--card)}
 tbody th{font-weight:500;line-height:1.35}
 th small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}
@@ -70,9 +70,9 @@ th small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}
 .tables table{--first:5.5rem;--each:5.2rem}
 details{border-top:1px solid var(--line);padding:.7rem 0}
 summary{cursor:pointer;font-weight:600;color:var(--accent)}
-dl{margin:.8rem 0 0}
+dl{margin:.8rem 0 0;overflow-wrap:anywhere}
 dt{font-size:.86rem;color:var(--soft)}
-dd{margin:0;overflow-wrap:anywhere}
+dd{margin:0}
 .terms{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.9rem 2.2rem}
 .terms dt{font-weight:600;color:var(--ink)}
 .terms dd{font-size:.9rem;color:var(--soft)}
@@ -123,8 +123,8 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .miss .photo{opacity:.82}
 .ranking .title{margin:.4rem 2px .1rem;font-size:.84rem;line-height:1.3;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}
 .ranking .label{display:flex;gap:.4rem;margin:auto 2px 0;font-size:.78rem;color:var(--soft)}
-.label bdi{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.score{margin-left:auto;font-variant-numeric:tabular-nums}
+.label bdi{min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.score{flex:0 0 auto;max-width:100%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;position:relative;margin-left:auto;font-variant-numeric:tabular-nums}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:1rem 2rem}
 pre{margin:.2rem 0 1rem;padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:8px;overflow-x:auto;overflow-wrap:anywhere;font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 pre.command{white-space:pre-wrap}
@@ -153,7 +153,7 @@ figure{padding:12px 10px 8px}
 .ranking .title{font-size:.78rem}
 th,td{padding:.5rem .6rem}
 table{--first:7.2rem;--each:5.4rem}
-.tables table{--first:3.6rem;--each:4.7rem}}
+.tables table{--first:4.7rem;--each:4.7rem}}
 @media print{
 @page{margin:14mm}
 :root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--faint:#e8e8e8;--accent:#0e6670;--tint:#eef4f4;--hit:#17693a;--miss:#96392d;--bar:#aaa;
