@@ -110,7 +110,7 @@ void write_details(HtmlWriter& html, const ReportInput& input) {
   if (input.configuration.empty()) return;
   const auto folded = html.open("details");
   html.element("summary", {}, "The whole configuration");
-  const auto box = html.open("pre", {{"tabindex", "0"}, {"role", "region"}, {"aria-label", "Configuration"}});
+  const auto box = html.open("pre", {{"tabindex", "0"}, {"role", "group"}, {"aria-label", "Configuration"}});
   html.element("code", {}, input.configuration);
 }
 

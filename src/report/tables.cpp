@@ -31,7 +31,7 @@ void write_table(HtmlWriter& html, const ReportTable& table, std::string_view he
   {
     // A box that scrolls must be reachable by keyboard, hence the tab stop, and so must have a name.
     const auto box =
-        html.open("div", {{"class", "wide"}, {"tabindex", "0"}, {"role", "region"}, {"aria-label", table.title}});
+        html.open("div", {{"class", "wide"}, {"tabindex", "0"}, {"role", "group"}, {"aria-label", table.title}});
     const auto grid = html.open("table", {{"style", "--columns:" + std::to_string(table.columns.size())}});
     {
       const auto head = html.open("thead");
