@@ -1,0 +1,69 @@
+// Checkpoints: a folder a step, of which a reader never sees half of one, and which knows when it is damaged.
+//
+//   checkpoints/step_400/model.safetensors      the parameters, under the model's own names
+//                        optimizer.safetensors  Optimizer::state()
+//                        state.json             checksums of the two files, and everything else a run needs to go on
+//   checkpoints/best -> step_400                the best by the configured metric
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture/base/json.h"
+#include "capture/model/hybrid_stream.h"
+#include "capture/train/optimizer.h"
+
+namespace capture {
+
+/// One checkpoint, opened and verified.
+struct Checkpoint {
+  std::filesystem::path folder;
+  int64_t step = 0;
+  Json state;
+
+  std::filesystem::path model() const { return folder / "model.safetensors"; }
+  std::filesystem::path optimizer() const { return folder / "optimizer.safetensors"; }
+};
+
+/// UserError, naming the file, when one is missing, cut short or differs from its checksum.
+Checkpoint open_checkpoint(const std::filesystem::path& folder);
+
+/// The checkpoints of one run folder.
+class CheckpointStore {
+ public:
+  /// `folder`: the run's "checkpoints". It need not exist yet.
+  explicit CheckpointStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  /// Writes a checkpoint aside, syncs it and renames it into place; one of the same step is replaced. UserError, with
+  /// nothing left behind, when the disk is full or read-only.
+  void save(int64_t step, const HybridStreamModelImpl& model, const NamedTensors& optimizer, const Json& state);
+
+  /// Removes all but the newest `keep_last` and the best.
+  void prune(int64_t keep_last) const;
+
+  /// Removes every checkpoint of a later step, whole or damaged: a run that goes back to `step` will write its own.
+  void drop_after(int64_t step) const;
+
+  /// Points "best" at a step that was saved.
+  void set_best(int64_t step) const;
+  std::optional<int64_t> best() const;
+
+  /// In ascending order.
+  std::vector<int64_t> steps() const;
+  std::filesystem::path path_of(int64_t step) const;
+
+  /// The newest checkpoint that is whole. `skipped` hears about every damaged one passed over.
+  std::optional<Checkpoint> newest(const std::function<void(const std::string&)>& skipped) const;
+
+  /// Removes what a killed writer left behind. For the one process that owns the run.
+  void sweep() const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace capture

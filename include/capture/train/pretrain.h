@@ -1,0 +1,26 @@
+// A pretraining run, from a configuration to a run folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "capture/distributed/process_group.h"
+#include "capture/train/trainer.h"
+
+namespace capture {
+
+struct TrainRequest {
+  TrainConfig config;
+  std::filesystem::path output;
+  std::string resume = "never";  ///< "auto", "never", or the path of a checkpoint or of a run folder
+  std::filesystem::path init;    ///< weights to start from, where nothing is resumed; empty: drawn from the seed
+};
+
+/// Opens everything, says what is wrong with it before anything is written, and trains.
+///
+/// On a CPU, with the same number of threads, a run that was killed at any moment and resumed repeats the uninterrupted
+/// one bit for bit. A step with a loss or gradient that is not finite changes nothing and is counted; more than
+/// trainer.max_bad_steps of them in a row are a UserError, as is everything wrong with the request.
+TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group = {});
+
+}  // namespace capture

@@ -1,0 +1,49 @@
+// A run folder: who owns it, whether it may be written to, and which checkpoint a run goes on from.
+//
+//   config.resolved.json  the configuration as it was used; itself a --config
+//   log.txt               what the program said
+//   metrics.jsonl         one line a log step or validation
+//   events.out.tfevents.* the same for TensorBoard
+//   checkpoints/          see checkpoint.h
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "capture/base/json.h"
+#include "capture/train/checkpoint.h"
+
+namespace capture {
+
+class RunFolder {
+ public:
+  /// Says whether a run may start in `path`, without writing anything. `resume` is "never", "auto" or the path of a
+  /// checkpoint or of a run folder. UserError when the folder holds a run and `resume` is "never", when it holds
+  /// something that is no run, or when the checkpoint asked for is missing or damaged.
+  RunFolder(std::filesystem::path path, const std::string& resume);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  /// Where the run goes on from, if anywhere. With "auto", damaged checkpoints are passed over with a warning.
+  const std::optional<Checkpoint>& start() const { return start_; }
+
+  /// Makes the folder and locks it for this process. UserError when it cannot be made or another process has it.
+  void open();
+
+  const std::filesystem::path& path() const { return path_; }
+  CheckpointStore& checkpoints() { return checkpoints_; }
+
+ private:
+  std::filesystem::path path_;
+  CheckpointStore checkpoints_;
+  std::optional<Checkpoint> start_;
+  int lock_ = -1;
+};
+
+/// Holds a run's configuration against that of the checkpoint it goes on from, key by key. UserError on a change that
+/// would make the checkpoint mean something else; a warning, naming the key, on one that changes the numbers.
+void compare_configs(const Json& saved, const Json& now);
+
+}  // namespace capture

@@ -1,0 +1,41 @@
+// What a run writes about itself: metrics.jsonl and TensorBoard events.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+
+#include "capture/train/event_file.h"
+#include "capture/train/meter.h"
+#include "capture/train/metrics_file.h"
+
+namespace capture {
+
+/// Where in the run a line belongs: finished steps, and the epochs that they make.
+struct RunPosition {
+  int64_t step;
+  double epoch;
+};
+
+/// For the one process that owns the run folder.
+class RunLog {
+ public:
+  /// Goes on after `last_step`; what the files say beyond it is dropped.
+  RunLog(const std::filesystem::path& folder, int64_t last_step);
+
+  /// {"step", "epoch", "learning_rate", "loss", "masked_tokens", "masked_regions", "contrastive", "gradient_norm",
+  /// "skipped", "samples_per_second"}: means since the line before; the rate is that of parameters without a scale.
+  void training(RunPosition at, double learning_rate, const Meter& meter, double seconds);
+
+  /// {"step", "epoch", "validation": {"loss", "masked_tokens", "masked_regions", "contrastive"}}.
+  void validation(RunPosition at, const std::array<double, 4>& losses);
+
+  /// Before a checkpoint, which promises the lines so far.
+  void sync() { metrics_.sync(); }
+
+ private:
+  MetricsFile metrics_;
+  EventFile events_;
+};
+
+}  // namespace capture

@@ -1,0 +1,102 @@
+// The training loop: steps, and what happens between them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture/base/progress.h"
+#include "capture/data/loader.h"
+#include "capture/train/config.h"
+#include "capture/train/meter.h"
+#include "capture/train/parts.h"
+#include "capture/train/run_folder.h"
+#include "capture/train/run_log.h"
+#include "capture/train/stop_request.h"
+#include "capture/train/train_step.h"
+
+namespace capture {
+
+/// How a run divides into steps. A step never crosses the end of an epoch, so an epoch's last one may be smaller.
+struct RunLength {
+  int64_t batches_per_epoch;  ///< on each process
+  int64_t batches_per_step;
+  int64_t steps_per_epoch;
+  int64_t total_steps;
+};
+
+RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t world_size);
+
+/// A model's parameters under their full names, in its own order.
+NamedTensors named_parameters_of(const HybridStreamModelImpl& model);
+
+struct TrainOutcome {
+  int64_t step = 0;  ///< finished steps, of
+  int64_t total_steps = 0;
+  int signal = 0;  ///< that ended the run early; 0: the run is complete
+  std::filesystem::path checkpoint;
+};
+
+/// Everything it is given must outlive it.
+class Trainer {
+ public:
+  /// Takes optimiser, meters and position from the checkpoint that `folder` starts at; `model` has its weights already.
+  /// `initialized`: parameters that came from BERT weights.
+  Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
+          std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group);
+
+  /// Trains to the end, or until SIGTERM or SIGINT, and leaves a checkpoint of the last finished step.
+  TrainOutcome run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Best {
+    double value;
+    int64_t step;
+  };
+  struct Pending {
+    int64_t step;
+    int64_t samples;
+    StepValues values;
+  };
+
+  void restore(const Checkpoint& checkpoint);
+  LoaderPlan plan() const;
+  RunPosition position() const;
+  bool is_due(int64_t interval) const;
+  bool anyone_stops(const StopRequest& stop) const;
+
+  void take_step(Loader& loader);
+  /// Logs, validates and saves what is due. Returns whether it took a while.
+  bool after_step(bool stopping);
+  void settle_pending();
+  void log_window();
+  bool log_validation();
+  void save(bool is_best);
+
+  const TrainConfig& config_;
+  TrainingParts& parts_;
+  HybridStreamModel model_;
+  std::vector<std::string> initialized_;
+  RunFolder& folder_;
+  const ProcessGroup& group_;
+  Optimizer optimizer_;
+  TrainStep train_step_;
+  RunLength length_;
+  std::optional<RunLog> log_;  // on rank 0
+
+  int64_t step_ = 0;  // finished
+  double rate_ = 0;   // of the last step
+  Meter meter_;
+  std::vector<Pending> pending_;  // finished steps whose values nobody has looked at
+  std::optional<Best> best_;
+  std::string note_;  // beside the progress bar
+  Clock::time_point window_start_;
+};
+
+}  // namespace capture

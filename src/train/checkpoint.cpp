@@ -1,0 +1,200 @@
+#include "capture/train/checkpoint.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/model/weights.h"
+#include "capture/tensor/safetensors.h"
+
+namespace capture {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step_";
+constexpr const char* kAside = ".writing";
+constexpr int64_t kFormat = 1;
+
+std::string checksum_of(const fs::path& path) {
+  const MappedFile file(path);
+  return to_hex(checksum(file.bytes()));
+}
+
+[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
+  throw UserError({.what = "the checkpoint is damaged: " + what,
+                   .where = file.string(),
+                   .hint = "remove that checkpoint's folder, or resume from another one"});
+}
+
+std::optional<int64_t> step_of(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto [last, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  return error == std::errc() && last == end ? std::optional(step) : std::nullopt;
+}
+
+/// Without its state.json a half-removed checkpoint is no checkpoint, so that file goes first.
+void discard(const fs::path& checkpoint) {
+  std::error_code ignored;
+  fs::remove(checkpoint / "state.json", ignored);
+  fs::remove_all(checkpoint, ignored);
+}
+
+/// Removes the folder it guards unless told that it is done.
+class Aside {
+ public:
+  explicit Aside(fs::path path) : path_(std::move(path)) {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+    make_folder(path_);
+  }
+  ~Aside() {
+    std::error_code ignored;
+    if (!done_) fs::remove_all(path_, ignored);
+  }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+
+  void move_to(const fs::path& target) {
+    std::error_code error;
+    fs::remove_all(target, error);
+    if (!error) fs::rename(path_, target, error);
+    if (error)
+      throw UserError({.what = "cannot move the checkpoint into place: " + error.message(), .where = target.string()});
+    done_ = true;
+    sync_folder(target.parent_path());
+  }
+
+ private:
+  fs::path path_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+Checkpoint open_checkpoint(const fs::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.folder = folder;
+  const fs::path path = folder / "state.json";
+  const Json root = read_json(path).root;
+  const auto text = [&](const char* key) -> std::string {
+    if (!root.is_object() || !root.contains(key) || !root[key].is_string())
+      damaged(path, std::string("no \"") + key + "\"");
+    return root[key].get<std::string>();
+  };
+  const std::string state_checksum = text("state_checksum");
+  if (!root.contains("state") || to_hex(checksum(to_line(root["state"]))) != state_checksum) {
+    damaged(path, "it differs from its checksum");
+  }
+  checkpoint.state = root["state"];
+  if (checkpoint.state.value("format", int64_t{0}) != kFormat) {
+    throw UserError({.what = "the checkpoint has a format that this version does not read", .where = path.string()});
+  }
+  checkpoint.step = checkpoint.state.value("step", int64_t{-1});
+  if (checksum_of(checkpoint.model()) != text("model_checksum"))
+    damaged(checkpoint.model(), "it differs from its checksum");
+  if (checksum_of(checkpoint.optimizer()) != text("optimizer_checksum")) {
+    damaged(checkpoint.optimizer(), "it differs from its checksum");
+  }
+  return checkpoint;
+}
+
+void CheckpointStore::save(int64_t step, const HybridStreamModelImpl& model, const NamedTensors& optimizer,
+                           const Json& state) {
+  make_folder(folder_);
+  const fs::path target = path_of(step);
+  const fs::path at = target.string() + kAside;
+  Aside aside(at);
+  save_model(at / "model.safetensors", model);
+  write_safetensors(at / "optimizer.safetensors", optimizer);
+  Json body = {{"format", kFormat}, {"step", step}};
+  body.update(state);
+  const Json root = {{"state_checksum", to_hex(checksum(to_line(body)))},
+                     {"model_checksum", checksum_of(at / "model.safetensors")},
+                     {"optimizer_checksum", checksum_of(at / "optimizer.safetensors")},
+                     {"state", body}};
+  write_file(at / "state.json", to_text(root));
+  aside.move_to(target);
+}
+
+std::vector<int64_t> CheckpointStore::steps() const {
+  std::vector<int64_t> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    if (const auto step = step_of(entry.path()); step && !entry.is_symlink()) found.push_back(*step);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+fs::path CheckpointStore::path_of(int64_t step) const {
+  return folder_ / (std::string(kPrefix) + std::to_string(step));
+}
+
+void CheckpointStore::prune(int64_t keep_last) const {
+  std::vector<int64_t> all = steps();
+  const auto kept = best();
+  const size_t last = std::min(all.size(), static_cast<size_t>(keep_last));
+  all.resize(all.size() - last);
+  for (const int64_t step : all) {
+    if (step != kept) discard(path_of(step));
+  }
+}
+
+void CheckpointStore::drop_after(int64_t step) const {
+  for (const int64_t later : steps()) {
+    if (later > step) discard(path_of(later));
+  }
+  std::error_code ignored;
+  if (const auto pointed = best(); pointed && !fs::exists(path_of(*pointed))) fs::remove(folder_ / "best", ignored);
+}
+
+void CheckpointStore::set_best(int64_t step) const {
+  const fs::path aside = folder_ / (std::string("best") + kAside);
+  std::error_code error;
+  fs::remove(aside, error);
+  fs::create_directory_symlink(path_of(step).filename(), aside, error);
+  if (!error) fs::rename(aside, folder_ / "best", error);
+  if (error) {
+    throw UserError(
+        {.what = "cannot point at the best checkpoint: " + error.message(), .where = (folder_ / "best").string()});
+  }
+  sync_folder(folder_);
+}
+
+std::optional<int64_t> CheckpointStore::best() const {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(folder_ / "best", error);
+  return error ? std::nullopt : step_of(target);
+}
+
+std::optional<Checkpoint> CheckpointStore::newest(const std::function<void(const std::string&)>& skipped) const {
+  const std::vector<int64_t> all = steps();
+  for (auto step = all.rbegin(); step != all.rend(); ++step) {
+    try {
+      return open_checkpoint(path_of(*step));
+    } catch (const UserError& error) {
+      skipped(error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+void CheckpointStore::sweep() const {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    if (entry.path().string().ends_with(kAside)) left.push_back(entry.path());
+  }
+  for (const auto& path : left) fs::remove_all(path, error);
+}
+
+}  // namespace capture

@@ -1,0 +1,77 @@
+#include "capture/train/config.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace capture {
+
+void DataOptions::visit(FieldVisitor& f) {
+  f.field("train", train, "Shards, or folders of shards, to train on.");
+  f.field("validation", validation, "Shards, or folders of shards, whose losses are measured in between.");
+}
+
+void TrainerOptions::visit(FieldVisitor& f) {
+  f.field("epochs", epochs, "Passes over the training data, where steps is 0.", {1, 1000000});
+  f.field("steps", steps, "Length of the run in optimisation steps; 0: epochs decide.", {0, int64_t{1} << 40});
+  f.field("accumulation", accumulation,
+          "Batches whose gradients make one step. Masked losses are means over all masked positions of the step, so "
+          "that accumulation changes nothing but the number of contrastive negatives.",
+          {1, 65536});
+  f.field("device", device, "auto, cpu, cuda or cuda:N.");
+  f.choice("precision", precision, "Number format of matrix products; weights and losses stay float32.",
+           Choices<Precision>{{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}});
+  f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 4096});
+  f.field("seed", seed, "Seed of initial weights and dropout (loader.seed: of order and masks).",
+          {0, int64_t{1} << 52});
+  f.field("log_interval", log_interval, "Steps between two lines of metrics.jsonl.", {1, int64_t{1} << 40});
+  f.field("validation_interval", validation_interval, "Steps between two validations; 0: after every epoch.",
+          {0, int64_t{1} << 40});
+  f.field("checkpoint_interval", checkpoint_interval, "Steps between two checkpoints; 0: after every epoch.",
+          {0, int64_t{1} << 40});
+  f.field("keep_last", keep_last, "Newest checkpoints to keep; the best one is kept as well.", {1, 1000000});
+  f.choice("best_metric", best_metric, "Validation loss by which a checkpoint is the best.",
+           Choices<BestMetric>{{"loss", BestMetric::loss},
+                               {"masked_tokens", BestMetric::masked_tokens},
+                               {"masked_regions", BestMetric::masked_regions},
+                               {"contrastive", BestMetric::contrastive}});
+  f.field("max_bad_steps", max_bad_steps,
+          "Steps in a row that may be skipped because a loss or gradient is not finite; one more ends the run.",
+          {0, 1000000});
+}
+
+void TrainConfig::visit(FieldVisitor& f) {
+  f.section("model", model, "Sizes of the model; the defaults are the paper's.");
+  f.section("tokenizer", tokenizer, "How titles become tokens.");
+  f.section("data", data, "What to train on.");
+  f.section("loader", loader, "How batches are made.");
+  f.section("masking", masking, "What is hidden from the model.");
+  f.section("objective", objective, "What the model is trained for.");
+  f.section("optimizer", optimizer, "How the weights change.");
+  f.section("schedule", schedule, "The learning rate over the run.");
+  f.section("trainer", trainer, "The run itself.");
+}
+
+void TrainConfig::check(FieldChecker& c) const {
+  c.require(schedule.warmup_steps == 0 || trainer.steps == 0 || schedule.warmup_steps <= trainer.steps,
+            "schedule.warmup_steps",
+            "is " + std::to_string(schedule.warmup_steps) + ", longer than the run of " +
+                std::to_string(trainer.steps) + " steps",
+            "at most trainer.steps");
+  c.require(loader.max_tokens <= model.text_positions, "loader.max_tokens",
+            "is " + std::to_string(loader.max_tokens) + ", more than the model has positions for",
+            "at most model.text_positions = " + std::to_string(model.text_positions));
+}
+
+ResumeEffect resume_effect(const std::string& key) {
+  static constexpr std::array<std::string_view, 9> kHarmless = {
+      "loader.workers",    "loader.prefetch",       "trainer.log_interval",        "trainer.validation_interval",
+      "trainer.keep_last", "trainer.max_bad_steps", "trainer.checkpoint_interval", "trainer.best_metric",
+      "data.validation"};
+  if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
+  if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;
+  if (key.starts_with("model.") || key.starts_with("tokenizer.")) return ResumeEffect::weights;
+  return ResumeEffect::numbers;
+}
+
+}  // namespace capture

@@ -1,0 +1,73 @@
+#include "capture/train/parts.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+namespace {
+
+Dataset open_data(const std::vector<std::string>& paths) {
+  return Dataset(std::vector<std::filesystem::path>(paths.begin(), paths.end()));
+}
+
+/// `size` is what the configuration says under `key`, `found` what `origin` has.
+void settle(int64_t& size, int64_t found, const char* key, const std::string& origin) {
+  if (size == 0) size = found;
+  if (size == found) return;
+  throw UserError(
+      {.what = std::string(key) + " is " + std::to_string(size) + ", but " + origin + " has " + std::to_string(found),
+       .where = "the configuration",
+       .allowed = std::to_string(found) + ", or 0 to take what is there"});
+}
+
+void check_sequence(const TrainConfig& config, const Dataset& data) {
+  const int64_t regions =
+      config.loader.max_regions > 0 ? std::min(config.loader.max_regions, data.max_regions()) : data.max_regions();
+  const int64_t longest = config.loader.max_tokens + 1 + regions;
+  if (config.model.co_transformer.layers == 0 || longest <= config.model.co_transformer.positions) return;
+  throw UserError({.what = "model.co_transformer.positions is " +
+                           std::to_string(config.model.co_transformer.positions) + ", but " +
+                           std::to_string(config.loader.max_tokens) + " tokens, the global region and " +
+                           std::to_string(regions) + " regions need " + std::to_string(longest),
+                   .where = "the configuration",
+                   .hint = "raise it, or lower loader.max_tokens or loader.max_regions"});
+}
+
+}  // namespace
+
+TrainingParts open_parts(TrainConfig& config) {
+  if (config.data.train.empty()) {
+    throw UserError({.what = "data.train is empty",
+                     .where = "the configuration",
+                     .allowed = "shards, or folders of shards",
+                     .hint = "make shards with `capture_data import-images`, then --set 'data.train=[\"…\"]'"});
+  }
+  TrainingParts parts{.device = parse_device(config.trainer.device),
+                      .tokenizer = load_tokenizer(config.tokenizer),
+                      .training = open_data(config.data.train),
+                      .validation = std::nullopt};
+  if (!config.data.validation.empty()) parts.validation = open_data(config.data.validation);
+
+  settle(config.model.vocabulary_size, parts.tokenizer->vocabulary_size(), "model.vocabulary_size",
+         "the tokenizer " + config.tokenizer.file);
+  settle(config.model.feature_width, parts.training.feature_width(), "model.feature_width",
+         "the training data " + config.data.train.front());
+  const bool classes =
+      config.objective.region_objective == RegionObjective::classes && config.objective.masked_regions > 0;
+  if (classes) {
+    settle(config.model.region_outputs, parts.training.class_count(), "model.region_outputs",
+           "the training data " + config.data.train.front());
+  }
+  check_sequence(config, parts.training);
+  if (parts.validation) {
+    settle(config.model.feature_width, parts.validation->feature_width(), "model.feature_width",
+           "the validation data " + config.data.validation.front());
+    check_sequence(config, *parts.validation);
+  }
+  return parts;
+}
+
+}  // namespace capture

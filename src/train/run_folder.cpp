@@ -1,0 +1,105 @@
+#include "capture/train/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/base/log.h"
+#include "capture/train/config.h"
+
+namespace capture {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_run(const fs::path& path) {
+  return fs::exists(path / "config.resolved.json");
+}
+
+Checkpoint checkpoint_at(const fs::path& path) {
+  if (fs::exists(path / "state.json")) return open_checkpoint(path);
+  const auto warn = [](const std::string& message) { log::warn("{}; trying the one before", message); };
+  if (is_run(path)) {
+    if (auto newest = CheckpointStore(path / "checkpoints").newest(warn)) return std::move(*newest);
+  }
+  throw UserError({.what = "holds no checkpoint to resume from",
+                   .where = path.string(),
+                   .allowed = "auto, never, a checkpoints/step_N folder, or a run folder"});
+}
+
+void compare_key(const std::string& key, const Json& saved, const Json& now) {
+  if (saved == now) return;
+  const std::string change = key + " was " + to_line(saved) + " when the checkpoint was written and is " + to_line(now);
+  switch (resume_effect(key)) {
+    case ResumeEffect::none:
+      return;
+    case ResumeEffect::numbers:
+      log::warn("{}: from here on the run differs from the uninterrupted one", change);
+      return;
+    case ResumeEffect::weights:
+      throw UserError({.what = change + ": the checkpoint's weights do not fit",
+                       .where = "the configuration",
+                       .hint = "resume with the checkpoint's value, or start a new run with --init"});
+  }
+}
+
+void compare_under(const std::string& path, const Json& saved, const Json& now) {
+  static const Json absent;
+  for (const auto& [key, value] : now.items()) {
+    const std::string here = path.empty() ? key : path + "." + key;
+    const Json& before = saved.contains(key) ? saved[key] : absent;
+    if (value.is_object() && before.is_object()) {
+      compare_under(here, before, value);
+    } else {
+      compare_key(here, before, value);
+    }
+  }
+}
+
+}  // namespace
+
+RunFolder::RunFolder(fs::path path, const std::string& resume)
+    : path_(std::move(path)), checkpoints_(path_ / "checkpoints") {
+  std::error_code error;
+  const bool occupied = fs::exists(path_, error) && !(fs::is_directory(path_, error) && fs::is_empty(path_, error));
+  if (occupied && !is_run(path_)) {
+    throw UserError(
+        {.what = "is not empty, and no run folder", .where = path_.string(), .hint = "choose another --output"});
+  }
+  if (occupied && resume == "never") {
+    throw UserError({.what = "holds a run already",
+                     .where = path_.string(),
+                     .hint = "go on with --resume auto, or choose another --output"});
+  }
+  if (resume == "never") return;
+  if (resume != "auto") {
+    start_ = checkpoint_at(resume);
+  } else {
+    start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
+  }
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void RunFolder::open() {
+  make_folder(path_);
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    throw UserError({.what = "another process is training in this folder",
+                     .where = path_.string(),
+                     .hint = "wait for it, end it, or choose another --output"});
+  }
+  checkpoints_.sweep();
+  checkpoints_.drop_after(start_ ? start_->step : -1);
+}
+
+void compare_configs(const Json& saved, const Json& now) {
+  compare_under("", saved, now);
+}
+
+}  // namespace capture

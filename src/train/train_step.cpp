@@ -1,0 +1,127 @@
+#include "capture/train/train_step.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "capture/data/loader.h"
+#include "capture/objectives/pretraining.h"
+#include "capture/tensor/random.h"
+
+namespace capture {
+
+namespace {
+
+/// How many positions a batch's losses are means over: masked tokens, masked regions, pairs.
+std::array<double, 3> positions_of(const Batch& batch) {
+  return {static_cast<double>(batch.targets.token_rows.size(0)), static_cast<double>(batch.targets.region_rows.size(0)),
+          static_cast<double>(batch.inputs.size())};
+}
+
+double share(double part, double whole) {
+  return whole > 0 ? part / whole : 0;
+}
+
+void seed_generator(at::Device device, uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(device);
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+}  // namespace
+
+void seed_dropout(at::Device device, int64_t seed, int64_t step, int64_t batch, int64_t rank) {
+  const auto words = philox(static_cast<uint64_t>(seed), static_cast<uint64_t>(step),
+                            static_cast<uint64_t>(rank) << 32 | static_cast<uint64_t>(batch));
+  seed_generator(device, uint64_t{words[0]} << 32 | words[1]);
+}
+
+TrainStep::TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainConfig& config, at::Device device,
+                     ProcessGroup group)
+    : model_(std::move(model)), optimizer_(optimizer), config_(config), device_(device), group_(std::move(group)) {}
+
+std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& batches) const {
+  // The means of a step that is one batch on one process are what they should be.
+  if (batches.size() == 1 && group_.alone()) return {{1, 1, 1}};
+  std::array<double, 3> own{};
+  for (const auto& batch : batches) {
+    const auto positions = positions_of(batch);
+    for (size_t i = 0; i < own.size(); ++i) own[i] += positions[i];
+  }
+  at::Tensor total = at::tensor(at::ArrayRef<double>(own.data(), own.size()), at::kDouble);
+  group_.sum(total);
+  const double* whole = total.const_data_ptr<double>();
+  // Gradients are averaged over the processes, so each counts its own share that many times.
+  const auto world = static_cast<double>(group_.world_size());
+  std::vector<Shares> shares;
+  for (const auto& batch : batches) {
+    const auto positions = positions_of(batch);
+    shares.push_back({world * share(positions[0], whole[0]), world * share(positions[1], whole[1]),
+                      world * share(positions[2], whole[2])});
+  }
+  return shares;
+}
+
+StepValues TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
+  const auto shares = shares_of(batches);
+  at::Tensor losses;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    seed_dropout(device_, config_.trainer.seed, step, static_cast<int64_t>(i), group_.rank());
+    PretrainingObjectiveOptions objective = config_.objective;
+    objective.masked_tokens *= shares[i].tokens;
+    objective.masked_regions *= shares[i].regions;
+    objective.contrastive *= shares[i].pairs;
+    PretrainingLosses loss;
+    {
+      const AutocastScope autocast(device_, config_.trainer.precision);
+      loss = pretraining_losses(*model_, to(batches[i].inputs, device_), to(batches[i].targets, device_), objective,
+                                group_);
+    }
+    loss.total.backward();
+    const at::NoGradGuard no_gradient;
+    at::Tensor values = at::stack({loss.total.detach(), loss.masked_tokens * shares[i].tokens,
+                                   loss.masked_regions * shares[i].regions, loss.contrastive * shares[i].pairs});
+    losses = i == 0 ? values : losses + values;
+  }
+  if (!group_.alone()) {
+    average_gradients(group_, optimizer_.parameters());
+    group_.average({losses});
+  }
+  const at::Tensor norm = optimizer_.step(rate_factor, losses);
+  optimizer_.clear_gradients();
+  return {at::cat({losses, norm.unsqueeze(0)})};
+}
+
+std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
+                               const TrainConfig& config, at::Device device, const ProcessGroup& group) {
+  const at::NoGradGuard no_gradient;
+  model->eval();
+  LoaderOptions options = config.loader;
+  options.shuffle = false;
+  options.drop_last = false;
+  Loader loader(data, tokenizer, options, config.masking,
+                {.rank = group.rank(), .world_size = group.world_size(), .pin_memory = device.is_cuda()});
+  // Sums of the three losses and the numbers of positions that they are means over.
+  at::Tensor sums = at::zeros({6}, at::TensorOptions(device).dtype(at::kDouble));
+  while (const auto batch = loader.next()) {
+    const AutocastScope autocast(device, config.trainer.precision);
+    const auto loss =
+        pretraining_losses(*model, to(batch->inputs, device), to(batch->targets, device), config.objective, group);
+    const auto positions = positions_of(*batch);
+    const at::Tensor counts = at::tensor(at::ArrayRef<double>(positions.data(), 3), at::kDouble).to(device);
+    const at::Tensor means = at::stack({loss.masked_tokens, loss.masked_regions, loss.contrastive}).to(at::kDouble);
+    sums += at::cat({means * counts, counts});
+  }
+  model->train();
+  sums = sums.cpu();
+  group.sum(sums);
+  const double* sum = sums.const_data_ptr<double>();
+  const std::array<double, 3> mean = {share(sum[0], sum[3]), share(sum[1], sum[4]), share(sum[2], sum[5])};
+  const auto& weight = config.objective;
+  return {weight.masked_tokens * mean[0] + weight.masked_regions * mean[1] + weight.contrastive * mean[2], mean[0],
+          mean[1], mean[2]};
+}
+
+}  // namespace capture

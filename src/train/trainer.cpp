@@ -1,0 +1,206 @@
+#include "capture/train/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "capture/base/config.h"
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+#include "capture/data/sampler.h"
+#include "capture/tensor/safetensors.h"
+
+namespace capture {
+
+RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t world_size) {
+  const auto& loader = config.loader;
+  const int64_t share =
+      Sampler(training_samples, 0, loader.shuffle, 0, world_size, loader.drop_last ? Remainder::drop : Remainder::wrap)
+          .size();
+  RunLength length{};
+  length.batches_per_step = config.trainer.accumulation;
+  length.batches_per_epoch = (share + (loader.drop_last ? 0 : loader.batch_size - 1)) / loader.batch_size;
+  length.steps_per_epoch = (length.batches_per_epoch + length.batches_per_step - 1) / length.batches_per_step;
+  length.total_steps = config.trainer.steps > 0 ? config.trainer.steps : config.trainer.epochs * length.steps_per_epoch;
+  return length;
+}
+
+NamedTensors named_parameters_of(const HybridStreamModelImpl& model) {
+  NamedTensors tensors;
+  for (const auto& item : model.named_parameters()) tensors.emplace_back(item.key(), item.value());
+  return tensors;
+}
+
+Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
+                 std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group)
+    : config_(config),
+      parts_(parts),
+      model_(std::move(model)),
+      initialized_(std::move(initialized)),
+      folder_(folder),
+      group_(group),
+      optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
+      train_step_(model_, optimizer_, config, parts.device, group),
+      length_(length_of(config, parts.training.size(), group.world_size())) {
+  if (folder.start()) restore(*folder.start());
+  group_.broadcast(optimizer_.parameters());
+  if (group_.rank() == 0) log_.emplace(folder.path(), step_);
+}
+
+void Trainer::restore(const Checkpoint& checkpoint) {
+  optimizer_.load_state(SafetensorsFile(checkpoint.optimizer()));
+  step_ = checkpoint.step;
+  meter_.load_state(checkpoint.state.at("meter"));
+  if (const Json& best = checkpoint.state.at("best"); !best.is_null()) {
+    best_ = Best{best.at("value").get<double>(), best.at("step").get<int64_t>()};
+  }
+  if (checkpoint.state.at("data") != parts_.training.fingerprint()) {
+    log::warn(
+        "data.train is not what the checkpoint was trained on: from here on the run differs from the "
+        "uninterrupted one");
+  }
+}
+
+LoaderPlan Trainer::plan() const {
+  const int64_t epochs = (length_.total_steps + length_.steps_per_epoch - 1) / length_.steps_per_epoch;
+  const int64_t first = step_ / length_.steps_per_epoch;
+  return {.first_epoch = first,
+          .first_batch = step_ % length_.steps_per_epoch * length_.batches_per_step,
+          .epochs = epochs - first,
+          .rank = group_.rank(),
+          .world_size = group_.world_size(),
+          .pin_memory = parts_.device.is_cuda()};
+}
+
+RunPosition Trainer::position() const {
+  return {step_, static_cast<double>(step_) / static_cast<double>(length_.steps_per_epoch)};
+}
+
+bool Trainer::is_due(int64_t interval) const {
+  return step_ % (interval > 0 ? interval : length_.steps_per_epoch) == 0 || step_ == length_.total_steps;
+}
+
+TrainOutcome Trainer::run() {
+  const StopRequest stop;
+  if (step_ < length_.total_steps) {
+    Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, plan());
+    TORCH_INTERNAL_ASSERT(loader.batches_per_epoch() == length_.batches_per_epoch);
+    const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
+    ProgressBar progress("training", length_.total_steps * pairs, "samples");
+    window_start_ = Clock::now();
+    bool stopping = false;
+    while (step_ < length_.total_steps && !stopping) {
+      take_step(loader);
+      stopping = anyone_stops(stop);
+      progress.update(step_ * pairs, note_);
+      if (after_step(stopping)) progress.clear();
+    }
+  }
+  return {step_, length_.total_steps, step_ < length_.total_steps ? std::max(stop.signal(), 1) : 0,
+          folder_.checkpoints().path_of(step_)};
+}
+
+void Trainer::take_step(Loader& loader) {
+  const int64_t first = step_ % length_.steps_per_epoch * length_.batches_per_step;
+  const int64_t count = std::min(length_.batches_per_step, length_.batches_per_epoch - first);
+  std::vector<Batch> batches;
+  int64_t samples = 0;
+  while (static_cast<int64_t>(batches.size()) < count) {
+    auto batch = loader.next();
+    TORCH_INTERNAL_ASSERT(batch && batch->index == first + static_cast<int64_t>(batches.size()));
+    samples += batch->inputs.size() * group_.world_size();
+    batches.push_back(std::move(*batch));
+  }
+  const double factor = learning_rate_factor(config_.schedule, step_, length_.total_steps);
+  rate_ = config_.optimizer.learning_rate * factor;
+  ++step_;
+  pending_.push_back({step_, samples, train_step_.run(batches, step_ - 1, factor)});
+  // On a CPU the values are there already; on a GPU they are fetched when somebody needs them.
+  if (parts_.device.is_cpu()) settle_pending();
+}
+
+void Trainer::settle_pending() {
+  for (const auto& [step, samples, values] : pending_) {
+    const at::Tensor host = values.values.cpu();
+    const float* numbers = host.const_data_ptr<float>();
+    Meter::Values doubles;
+    std::copy_n(numbers, doubles.size(), doubles.begin());
+    if (meter_.add(doubles, samples)) continue;
+    log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
+              doubles.back(), meter_.skipped_in_a_row());
+    if (meter_.skipped_in_a_row() <= config_.trainer.max_bad_steps) continue;
+    throw UserError({.what = std::to_string(meter_.skipped_in_a_row()) +
+                             " steps in a row had a loss or gradient that is not finite; the last was step " +
+                             std::to_string(step),
+                     .allowed = "trainer.max_bad_steps = " + std::to_string(config_.trainer.max_bad_steps),
+                     .hint = "lower optimizer.learning_rate, lengthen the warm-up, or check the data with "
+                             "`capture_data verify`; then run again with --resume auto"});
+  }
+  pending_.clear();
+}
+
+bool Trainer::anyone_stops(const StopRequest& stop) const {
+  if (group_.alone()) return stop.signal() != 0;
+  at::Tensor wishes = at::tensor({stop.signal() != 0 ? 1.0F : 0.0F});
+  group_.sum(wishes);
+  return wishes.item<float>() > 0;
+}
+
+bool Trainer::after_step(bool stopping) {
+  const bool last = step_ == length_.total_steps;
+  const bool logs = step_ % config_.trainer.log_interval == 0 || last;
+  const bool validates = parts_.validation && is_due(config_.trainer.validation_interval);
+  const bool saves = stopping || is_due(config_.trainer.checkpoint_interval);
+  if (!logs && !validates && !saves) return false;
+
+  settle_pending();
+  if (logs) log_window();
+  const auto paused = Clock::now();
+  const bool improved = validates && log_validation();
+  if (saves || improved) save(improved);
+  window_start_ += Clock::now() - paused;
+  return validates || saves || improved;
+}
+
+void Trainer::log_window() {
+  const double seconds = std::chrono::duration<double>(Clock::now() - window_start_).count();
+  if (log_) log_->training(position(), rate_, meter_, seconds);
+  note_ = fmt::format("loss {:.4f} epoch {:.2f}", meter_.mean_loss(), position().epoch);
+  meter_.reset();
+  window_start_ = Clock::now();
+}
+
+bool Trainer::log_validation() {
+  const auto losses = validate(model_, *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_);
+  const double value = losses[static_cast<size_t>(config_.trainer.best_metric)];
+  const bool improved = std::isfinite(value) && (!best_ || value < best_->value);
+  if (improved) best_ = Best{value, step_};
+  if (log_) {
+    log_->validation(position(), losses);
+    log::info("step {}: validation loss {:.4f} (tokens {:.4f}, regions {:.4f}, contrastive {:.4f}){}", step_, losses[0],
+              losses[1], losses[2], losses[3], improved ? ", the best so far" : "");
+  }
+  return improved;
+}
+
+void Trainer::save(bool is_best) {
+  if (log_) {
+    log_->sync();
+    auto& store = folder_.checkpoints();
+    Json best;
+    if (best_) best = {{"value", best_->value}, {"step", best_->step}};
+    store.save(step_, *model_, optimizer_.state(),
+               {{"epoch", position().epoch},
+                {"meter", meter_.state()},
+                {"best", best},
+                {"data", parts_.training.fingerprint()},
+                {"initialized", initialized_},
+                {"config", to_json(config_)}});
+    if (is_best) store.set_best(step_);
+    store.prune(config_.trainer.keep_last);
+  }
+  group_.barrier();
+}
+
+}  // namespace capture

@@ -1,0 +1,158 @@
+#include "capture/train/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/model/weights.h"
+#include "capture/tensor/safetensors.h"
+
+namespace capture {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+HybridStreamModel tiny_model() {
+  HybridStreamModelOptions options;
+  options.width = 8;
+  options.projection_width = 4;
+  options.vocabulary_size = 11;
+  options.feature_width = 6;
+  options.text_positions = 8;
+  options.text = {.layers = 1, .heads = 2, .feed_forward = 8};
+  options.image = {.layers = 0, .heads = 2, .feed_forward = 8};
+  options.cross = {.layers = 0, .heads = 2, .width = 8};
+  options.co_transformer = {.layers = 0, .heads = 2, .positions = 16};
+  return HybridStreamModel(options, 1);
+}
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  CheckpointTest() {
+    fs::remove_all(folder_);
+    for (const int64_t step : {10, 20, 30}) save(step);
+  }
+
+  void save(int64_t step) {
+    const NamedTensors optimizer = {{"step", at::full({}, static_cast<float>(step))}, {"w.moment1", at::ones({3})}};
+    store_.save(step, *model_, optimizer, {{"note", "step " + std::to_string(step)}});
+  }
+
+  /// Flips one bit in the middle of a file.
+  static void damage(const fs::path& path) {
+    std::string bytes = read_file(path);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    write_file(path, bytes);
+  }
+
+  int64_t newest() {
+    skipped_.clear();
+    const auto checkpoint = store_.newest([&](const std::string& what) { skipped_.push_back(what); });
+    return checkpoint ? checkpoint->step : -1;
+  }
+
+  const fs::path folder_ = fs::path(::testing::TempDir()) / "checkpoint_test" / "checkpoints";
+  CheckpointStore store_{folder_};
+  HybridStreamModel model_ = tiny_model();
+  std::vector<std::string> skipped_;
+};
+
+TEST_F(CheckpointTest, ComesBackAsItWasSaved) {
+  const Checkpoint checkpoint = open_checkpoint(store_.path_of(20));
+  EXPECT_EQ(checkpoint.step, 20);
+  EXPECT_EQ(checkpoint.state.at("note"), "step 20");
+  EXPECT_EQ(SafetensorsFile(checkpoint.optimizer()).tensor("step").item<float>(), 20.0F);
+  const HybridStreamModel model = load_model(checkpoint.model());
+  for (const auto& item : model->named_parameters()) {
+    EXPECT_TRUE(item.value().equal(*model_->named_parameters().find(item.key()))) << item.key();
+  }
+}
+
+TEST_F(CheckpointTest, ADamagedOneIsPassedOverByName) {
+  EXPECT_EQ(newest(), 30);
+  EXPECT_THAT(skipped_, IsEmpty());
+  damage(store_.path_of(30) / "model.safetensors");
+  EXPECT_EQ(newest(), 20);
+  EXPECT_THAT(skipped_, ElementsAre(HasSubstr("step_30/model.safetensors")));
+  damage(store_.path_of(20) / "optimizer.safetensors");
+  EXPECT_EQ(newest(), 10);
+  damage(store_.path_of(10) / "state.json");
+  EXPECT_EQ(newest(), -1);
+  EXPECT_THAT(skipped_, ElementsAre(HasSubstr("step_30/model.safetensors"), HasSubstr("step_20/optimizer.safetensors"),
+                                    HasSubstr("step_10/state.json")));
+}
+
+TEST_F(CheckpointTest, EveryFlippedByteOfTheStateIsSeen) {
+  const fs::path path = store_.path_of(30) / "state.json";
+  const std::string good = read_file(path);
+  for (size_t i = 0; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 2);
+    // Between values a space may stand for a quotation mark's neighbour, but never may a value change.
+    write_file(path, bad);
+    try {
+      EXPECT_EQ(open_checkpoint(store_.path_of(30)).state.at("note"), "step 30") << "byte " << i;
+    } catch (const UserError&) {
+    }
+  }
+}
+
+TEST_F(CheckpointTest, OneCutShortIsPassedOver) {
+  for (const char* file : {"model.safetensors", "optimizer.safetensors", "state.json"}) {
+    const fs::path path = store_.path_of(30) / file;
+    const std::string good = read_file(path);
+    for (const size_t length : {size_t{0}, size_t{1}, good.size() / 2, good.size() - 1}) {
+      write_file(path, good.substr(0, length));
+      // state.json ends in a newline that nothing depends on.
+      if (length + 1 == good.size() && std::string(file) == "state.json") continue;
+      EXPECT_EQ(newest(), 20) << file << " " << length;
+    }
+    fs::remove(path);
+    EXPECT_EQ(newest(), 20) << file;
+    write_file(path, good);
+    EXPECT_EQ(newest(), 30) << file;
+  }
+}
+
+TEST_F(CheckpointTest, AHalfWrittenOneIsNoneAndIsSwept) {
+  fs::copy(store_.path_of(30), folder_ / "step_40.writing");
+  EXPECT_EQ(newest(), 30);
+  store_.sweep();
+  EXPECT_FALSE(fs::exists(folder_ / "step_40.writing"));
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 20, 30));
+}
+
+TEST_F(CheckpointTest, PruningKeepsTheNewestAndTheBest) {
+  store_.set_best(10);
+  store_.prune(1);
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 30));
+  EXPECT_EQ(store_.best(), 10);
+  EXPECT_EQ(open_checkpoint(folder_ / "best").step, 10);
+  store_.set_best(30);
+  store_.prune(1);
+  EXPECT_THAT(store_.steps(), ElementsAre(30));
+}
+
+TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
+  store_.set_best(30);
+  store_.drop_after(20);
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 20));
+  EXPECT_FALSE(store_.best());
+  EXPECT_FALSE(fs::is_symlink(folder_ / "best"));
+}
+
+TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {
+  const fs::path file = fs::path(::testing::TempDir()) / "checkpoint_test" / "in_the_way";
+  write_file(file, "a file");
+  CheckpointStore store(file / "checkpoints");
+  EXPECT_THROW(store.save(1, *model_, {}, Json::object()), UserError);
+  EXPECT_EQ(read_file(file), "a file");
+}
+
+}  // namespace
+}  // namespace capture

@@ -1,0 +1,87 @@
+// metrics.jsonl and event files.
+#include "capture/base/files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "capture/train/event_file.h"
+#include "capture/train/metrics_file.h"
+
+namespace capture {
+namespace {
+
+std::filesystem::path fresh_folder(const std::string& name) {
+  const auto path = std::filesystem::path(::testing::TempDir()) / name;
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directories(path);
+  return path;
+}
+
+TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {
+  const auto path = fresh_folder("metrics_rewound") / "metrics.jsonl";
+  {
+    MetricsFile file(path, 0);
+    for (int step = 1; step <= 5; ++step) file.append({{"step", step}, {"loss", 0.1 * step}});
+  }
+  const std::string all = read_file(path);
+  { MetricsFile file(path, 3); }
+  EXPECT_EQ(read_file(path), all.substr(0, all.find("{\"step\":4")));
+  {
+    MetricsFile file(path, 3);
+    for (int step = 4; step <= 5; ++step) file.append({{"step", step}, {"loss", 0.1 * step}});
+  }
+  EXPECT_EQ(read_file(path), all);
+}
+
+TEST(MetricsFile, DropsALineThatWasCutOff) {
+  const auto path = fresh_folder("metrics_cut") / "metrics.jsonl";
+  write_file(path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"lo");
+  { MetricsFile file(path, 9); }
+  EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST(EventFile, ChecksumsAreMaskedCrc32c) {
+  // The check value of CRC-32C is that of "123456789": 0xE3069283.
+  EXPECT_EQ(masked_crc32c("123456789"), ((0xE3069283U >> 15) | (0xE3069283U << 17)) + 0xA282EAD8U);
+}
+
+/// The payloads of a TFRecord file; fails the test where a checksum does not fit.
+std::vector<std::string> records_of(const std::filesystem::path& folder) {
+  std::vector<std::string> records;
+  const std::string bytes = read_file(std::filesystem::directory_iterator(folder)->path());
+  for (size_t at = 0; at < bytes.size();) {
+    uint64_t length = 0;
+    uint32_t header = 0;
+    uint32_t body = 0;
+    std::memcpy(&length, bytes.data() + at, 8);
+    std::memcpy(&header, bytes.data() + at + 8, 4);
+    EXPECT_EQ(header, masked_crc32c(bytes.substr(at, 8)));
+    records.push_back(bytes.substr(at + 12, length));
+    std::memcpy(&body, bytes.data() + at + 12 + length, 4);
+    EXPECT_EQ(body, masked_crc32c(records.back()));
+    at += 16 + length;
+  }
+  return records;
+}
+
+TEST(EventFile, FramesEventsAsTensorBoardReadsThem) {
+  const auto folder = fresh_folder("events");
+  {
+    EventFile file(folder, 301);
+    file.scalars(310, {{"train/loss", 1.5}});
+  }
+  const auto records = records_of(folder);
+  ASSERT_EQ(records.size(), 3U);
+  // Field 1 is the wall time (a double), field 2 the step.
+  const auto after_time = [](const std::string& record) { return record.substr(9); };
+  EXPECT_EQ(after_time(records[0]), std::string("\x10\x00\x1a\x0d", 4) + "brain.Event:2");
+  EXPECT_EQ(after_time(records[1]), std::string("\x10\xad\x02\x3a\x02\x08\x01", 7));
+  const std::string value = std::string("\x0a\x0a") + "train/loss" + std::string("\x15\x00\x00\xc0\x3f", 5);
+  EXPECT_EQ(after_time(records[2]), std::string("\x10\xb6\x02\x2a\x13\x0a\x11", 7) + value);
+}
+
+}  // namespace
+}  // namespace capture

@@ -1,0 +1,90 @@
+// capture_train: pretrains a model on shards of image-title pairs.
+#include <csignal>
+#include <cstdio>
+
+#include "capture/base/config.h"
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+#include "capture/train/pretrain.h"
+#include "common/program.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Example:
+  capture_train --config configs/demo.json --output runs/demo
+  capture_train --config configs/demo.json --output runs/demo --resume auto    # after an interruption
+
+SIGTERM and SIGINT finish the step, write a checkpoint and end with 128 + the signal's number; a second one ends at once.)";
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> settings;
+  std::string output;
+  std::string resume = "never";
+  std::string init;
+  bool help_config = false;
+  bool print_schema = false;
+};
+
+void add_arguments(CLI::App& app, Arguments& arguments) {
+  app.add_option("--config", arguments.config, "Configuration file; see --help-config");
+  app.add_option("--set", arguments.settings, "key=value over the file, e.g. trainer.epochs=3; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--output", arguments.output, "Run folder; runs/<name of the config> by default");
+  app.add_option("--resume", arguments.resume, "never, auto (the newest whole checkpoint), or a checkpoint's path");
+  app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors");
+  app.add_flag("--help-config", arguments.help_config, "Print every configuration key and end");
+  app.add_flag("--print-schema", arguments.print_schema, "Print the configuration's JSON Schema and end");
+  app.footer(kFooter);
+}
+
+capture::TrainRequest request_of(const Arguments& arguments) {
+  if (arguments.config.empty()) {
+    throw capture::UserError(
+        {.what = "--config is missing", .hint = "start from configs/demo.json, or see --help-config"});
+  }
+  capture::TrainRequest request;
+  capture::read_options(capture::read_config(arguments.config, arguments.settings), request.config);
+  request.output = arguments.output.empty()
+                       ? std::filesystem::path("runs") / std::filesystem::path(arguments.config).stem()
+                       : std::filesystem::path(arguments.output);
+  request.resume = arguments.resume;
+  request.init = arguments.init;
+  return request;
+}
+
+/// Says how the run ended; returns the exit code.
+int conclude(const capture::TrainOutcome& outcome, const std::filesystem::path& output) {
+  if (outcome.signal == 0) {
+    capture::log::info("done: {} steps; the last checkpoint is {}", outcome.step, outcome.checkpoint.string());
+    return 0;
+  }
+  capture::log::info("stopped after step {} of {}; go on with the same command and --resume auto (output {})",
+                     outcome.step, outcome.total_steps, output.string());
+  return 128 + outcome.signal;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Pretrains a model on shards of image-title pairs.", "capture_train");
+  Arguments arguments;
+  add_arguments(app, arguments);
+  int interrupted = 0;
+  const int code = capture::run_program(app, argc, argv, [&] {
+    if (arguments.help_config) {
+      std::fputs(capture::to_help(capture::TrainConfig{}).c_str(), stdout);
+      return;
+    }
+    if (arguments.print_schema) {
+      std::fputs(capture::to_text(capture::to_schema(capture::TrainConfig{}, "capture_train")).c_str(), stdout);
+      return;
+    }
+    const capture::TrainRequest request = request_of(arguments);
+    const auto group = capture::start_process_group(capture::read_process_context());
+    interrupted = conclude(capture::pretrain(request, group), request.output);
+  });
+  return code == 0 ? interrupted : code;
+}
