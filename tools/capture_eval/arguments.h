@@ -1,7 +1,10 @@
 // What the command line of capture_eval asks for, and the two ways to answer it.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +20,45 @@ struct EvalArguments {
   std::filesystem::path gallery_list;
   Paths query_lists;
 
+  // A model, by its run or its file.
+  std::filesystem::path run;
+  std::string checkpoint = "newest";
+  std::filesystem::path model;
+  std::string sentencepiece;
+  std::string vocabulary;
+  Paths gallery;
+  Paths queries;
+  std::vector<std::string> recipes;
+  bool baselines = false;
+  bool report = true;
+  std::string title;
+  int64_t depth = 0;  ///< 0: the whole gallery while it is small
+  int64_t batch_size = 64;
+  int64_t workers = 1;
+  std::optional<int64_t> max_tokens;  ///< by default as in training
+  std::optional<int64_t> max_regions;
+  int64_t threads = 0;
+  std::string device = "auto";
+  bool bfloat16 = false;
+  std::optional<uint64_t> seed;  ///< of the untrained model
+
   EvaluationOptions evaluation;
-  std::filesystem::path output;  ///< empty: print alone
+  std::filesystem::path output;      ///< empty: <run>/eval, and without a run print alone
+  std::vector<std::string> command;  ///< the command line, word by word
+
+  bool uses_model() const { return !run.empty() || !model.empty(); }
 };
+
+/// Declares every option of capture_eval.
+void add_options(CLI::App& app, EvalArguments& arguments);
+
+/// CLI::ParseError when options do not go together.
+void check_usage(const EvalArguments& arguments);
 
 /// Figures of a ranking file. Touches nothing of LibTorch.
 void evaluate_rankings(const EvalArguments& arguments);
+
+/// Figures of a model: capture_eval_model does it, capture_eval becomes that program.
+void evaluate_model(const EvalArguments& arguments);
 
 }  // namespace capture

@@ -32,7 +32,10 @@ void evaluate_rankings(const EvalArguments& arguments) {
   log_odd_lines(evaluation);
   for (const ReportProtocol& protocol : protocol_tables(evaluation)) {
     std::printf("%s\n", protocol.name.c_str());
-    for (const ReportTable& table : protocol.tables) std::printf("\n%s", text_table(table).c_str());
+    for (const ReportTable& table : protocol.tables) {
+      std::printf("\n%s", text_table(table).c_str());
+      if (!table.note.empty()) std::printf("%s\n", table.note.c_str());
+    }
     std::printf("\n");
   }
   if (!output) return;

@@ -1,6 +1,7 @@
 #include "capture_eval/result_files.h"
 
 #include <array>
+#include <cstdio>
 #include <string_view>
 
 #include "capture/base/files.h"
@@ -49,15 +50,8 @@ Json query_json(const GroundTruth& truth, const Ranking& ranking) {
   return json;
 }
 
-std::string heading(QueryGroup group, int64_t queries) {
-  const std::string_view what = group == QueryGroup::all      ? "All queries"
-                                : group == QueryGroup::single ? "Photos of one product"
-                                                              : "Photos of several products";
-  return std::string(what) + " (" + std::to_string(queries) + ")";
-}
-
 ReportTable empty_table(QueryGroup group, int64_t queries, std::vector<std::string> columns) {
-  return {.title = heading(group, queries),
+  return {.title = group_heading(group, queries),
           .note = {},
           .row_heading = "N",
           .columns = std::move(columns),
@@ -69,7 +63,7 @@ ReportTable table(const OfficialResult& result, QueryGroup group) {
   ReportTable table = empty_table(group, result.count(group), {"mAP", "Prec", "mAR"});
   const std::vector<OfficialMeans> means = result.means(group);
   for (size_t n = 0; n < means.size(); ++n) {
-    table.rows.push_back({"first " + std::to_string(result.at[n]),
+    table.rows.push_back({std::to_string(result.at[n]),
                           "",
                           {means[n].mean_average_precision, means[n].precision, means[n].mean_average_recall}});
   }
@@ -77,18 +71,19 @@ ReportTable table(const OfficialResult& result, QueryGroup group) {
 }
 
 ReportTable table(const StrictResult& result, QueryGroup group) {
-  ReportTable table = empty_table(group, result.count(group),
-                                  {"mAP", "Prec", "Recall", "hit rate", "label coverage", "R-Precision", "MRR"});
+  ReportTable table = empty_table(group, result.count(group), {"mAP", "Prec", "Recall", "hit rate", "label coverage"});
   const StrictMeans means = result.means(group);
   for (size_t n = 0; n < means.at.size(); ++n) {
     const StrictScores& scores = means.at[n];
     table.rows.push_back(
-        {"first " + std::to_string(result.at[n]),
+        {std::to_string(result.at[n]),
          "",
          {scores.average_precision, scores.precision, scores.recall, scores.hit_rate, scores.label_coverage}});
   }
-  table.rows.push_back({"whole ranking", "", std::vector<double>(5, kNotMeasured)});
-  table.rows.back().values.insert(table.rows.back().values.end(), {means.r_precision, means.mean_reciprocal_rank});
+  char note[96];
+  std::snprintf(note, sizeof note, "Over the whole ranking: R-Precision %.1f, MRR %.1f", 100 * means.r_precision,
+                100 * means.mean_reciprocal_rank);
+  table.note = note;
   return table;
 }
 
@@ -104,6 +99,13 @@ void add_tables(std::vector<ReportProtocol>& protocols, const char* name, const 
 }
 
 }  // namespace
+
+std::string group_heading(QueryGroup group, int64_t queries) {
+  const std::string_view what = group == QueryGroup::all      ? "All queries"
+                                : group == QueryGroup::single ? "Photos of one product"
+                                                              : "Photos of several products";
+  return std::string(what) + " (" + std::to_string(queries) + ")";
+}
 
 Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Evaluation& evaluation, const Json& about) {
   Json json = Json::object();

@@ -11,6 +11,9 @@
 
 namespace capture {
 
+/// "Photos of one product (405)".
+std::string group_heading(QueryGroup group, int64_t queries);
+
 /// metrics.json: the figures under the protocols' names, then the same by number of products, sizes, and `about`.
 Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Evaluation& evaluation, const Json& about);
 

@@ -1,0 +1,58 @@
+// Samples → vectors: one pass over a dataset gives the embeddings that every recipe is made of.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "capture/data/dataset.h"
+#include "capture/model/hybrid_stream.h"
+#include "capture/retrieval/product_list.h"
+#include "capture/tensor/device.h"
+
+namespace capture {
+
+class Tokenizer;
+
+struct EmbedderOptions {
+  int64_t batch_size = 64;
+  int64_t workers = 1;      ///< threads that fill batches
+  int64_t max_tokens = 36;  ///< [CLS] and [SEP] included; as in training
+  int64_t max_regions = 0;  ///< the first ones of a sample; 0: as many as the dataset has
+  Precision precision = Precision::float32;
+};
+
+/// Called with the number of samples done.
+using EmbedProgress = std::function<void(int64_t done)>;
+
+/// Embeds every sample's first view and first title, nothing masked. Row i belongs to sample i; values are float32 on
+/// the CPU. The vectors do not depend on the batch size beyond rounding. The model must be on `device`; it runs in
+/// evaluation mode. UserError when vocabulary, feature width or sequence length do not fit the model.
+PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset& dataset, const Tokenizer& tokenizer,
+                     const EmbedderOptions& options, const EmbedProgress& progress = {});
+
+/// The mean region feature of every sample, [N, D], at length 1: retrieval without any model.
+at::Tensor mean_features(const Dataset& dataset, int64_t max_regions);
+
+/// Ids, titles and labels of a dataset as a product list called `name`. UserError, naming the sample, when an id stands
+/// twice or could not stand in a ranking file.
+ProductList product_list(const Dataset& dataset, const std::string& name);
+
+/// Vectors and whose they are.
+struct NamedVectors {
+  std::string name;         ///< "gallery"
+  at::Tensor vectors;       ///< [N, E]
+  const ProductList* list;  ///< N products
+};
+
+/// A safetensors file with, for each set, `<name>` [N, E], `<name>.ids` (the bytes of all ids, joined) and
+/// `<name>.id_ends` (int64 [N]: where each id ends); `recipe` is in the metadata.
+void write_embeddings(const std::filesystem::path& path, const std::vector<NamedVectors>& sets,
+                      const std::string& recipe);
+
+}  // namespace capture

@@ -1,0 +1,49 @@
+// How the embeddings of a pair become the one vector that it is found by. Similarity is the dot product.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "capture/model/hybrid_stream.h"
+
+namespace capture {
+
+/// Where the embeddings come from.
+enum class RecipeStage {
+  pre,  ///< before fusion: the contrastive projections
+  post  ///< after fusion: the pooled outputs
+};
+
+/// What is made of text and image. Each is brought to length 1 first; a vector of zeros stays one.
+enum class RecipeFusion {
+  concat,  ///< side by side, [2P]: the similarities of text and of image add up
+  sum,     ///< added and brought to length 1 again, [P]: text also meets image
+  text,
+  image
+};
+
+struct Recipe {
+  RecipeStage stage = RecipeStage::pre;
+  RecipeFusion fusion = RecipeFusion::sum;
+
+  bool operator==(const Recipe&) const = default;
+};
+
+/// All eight: before fusion first.
+std::vector<Recipe> all_recipes();
+
+/// "pre.sum".
+std::string name_of(Recipe recipe);
+
+/// UserError, naming the nearest one, when there is no such recipe.
+Recipe parse_recipe(const std::string& name);
+
+/// [N, P] each → float32 [N, P] or [N, 2P].
+at::Tensor apply(Recipe recipe, const PairEmbeddings& pairs);
+
+/// Rows brought to length 1; rows of zeros stay.
+at::Tensor unit_rows(const at::Tensor& rows);
+
+}  // namespace capture

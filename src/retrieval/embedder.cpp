@@ -1,0 +1,153 @@
+#include "capture/retrieval/embedder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+#include <utility>
+
+#include "capture/base/error.h"
+#include "capture/data/loader.h"
+#include "capture/retrieval/recipe.h"
+#include "capture/retrieval/text_lines.h"
+#include "capture/tensor/safetensors.h"
+#include "capture/text/tokenizer.h"
+
+namespace capture {
+
+namespace {
+
+std::string name_of(const Dataset& dataset) {
+  return dataset.shards().front().path().string();
+}
+
+void require_equal(int64_t model, int64_t found, const std::string& what, const std::string& where) {
+  if (model == found) return;
+  throw UserError({.what = "the model was trained with " + what + " " + std::to_string(model) + ", here it is " +
+                           std::to_string(found),
+                   .where = where,
+                   .allowed = std::to_string(model)});
+}
+
+void check_fit(const HybridStreamModelOptions& model, const Dataset& dataset, const Tokenizer& tokenizer,
+               const EmbedderOptions& options) {
+  require_equal(model.vocabulary_size, tokenizer.vocabulary_size(), "a vocabulary of size", "the tokenizer");
+  require_equal(model.feature_width, dataset.feature_width(), "features of width", name_of(dataset));
+  const int64_t regions =
+      options.max_regions == 0 ? dataset.max_regions() : std::min(options.max_regions, dataset.max_regions());
+  const int64_t sequence = options.max_tokens + 1 + regions;
+  if (options.max_tokens > model.text_positions) {
+    throw UserError({.what = "the model has no positions for " + std::to_string(options.max_tokens) + " tokens",
+                     .allowed = "at most " + std::to_string(model.text_positions)});
+  }
+  if (model.co_transformer.layers > 0 && sequence > model.co_transformer.positions) {
+    throw UserError({.what = std::to_string(options.max_tokens) + " tokens and " + std::to_string(regions) +
+                             " regions are longer than the model's co-transformer",
+                     .where = name_of(dataset),
+                     .allowed = "at most " + std::to_string(model.co_transformer.positions) +
+                                " tokens and regions, the global region included"});
+  }
+}
+
+/// Puts the rows of a batch where their samples stand.
+void place(at::Tensor& all, int64_t size, const std::vector<int64_t>& samples, const at::Tensor& rows) {
+  const at::Tensor values = rows.to(at::kCPU, at::kFloat);
+  if (!all.defined()) all = at::empty({size, values.size(1)}, at::kFloat);
+  all.index_copy_(0, at::tensor(samples, at::kLong), values);
+}
+
+/// A single line of printable text: what a ranking or a list can hold.
+void check_id(const ListedProduct& product) {
+  if (!product.id.empty() && strip(product.id) == product.id &&
+      product.id.find_first_of(",\r\n") == std::string::npos) {
+    return;
+  }
+  throw UserError({.what = "the id '" + product.id + "' cannot stand in a ranking",
+                   .where = product.where,
+                   .allowed = "ids without commas, line breaks, or white space at their ends"});
+}
+
+}  // namespace
+
+PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset& dataset, const Tokenizer& tokenizer,
+                     const EmbedderOptions& options, const EmbedProgress& progress) {
+  check_fit(model->options(), dataset, tokenizer, options);
+  model->eval();
+  const at::NoGradGuard no_grad;
+  const AutocastScope autocast(device, options.precision);
+  LoaderOptions order;
+  order.batch_size = options.batch_size;
+  order.workers = options.workers;
+  order.max_tokens = options.max_tokens;
+  order.max_regions = options.max_regions;
+  order.shuffle = false;
+  Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda()});
+  PairEmbeddings all;
+  int64_t done = 0;
+  while (const std::optional<Batch> batch = loader.next()) {
+    const PairEmbeddings rows = model->embed(to(batch->inputs, device));
+    place(all.text_projection, dataset.size(), batch->samples, rows.text_projection);
+    place(all.region_projection, dataset.size(), batch->samples, rows.region_projection);
+    place(all.text_pooled, dataset.size(), batch->samples, rows.text_pooled);
+    place(all.region_pooled, dataset.size(), batch->samples, rows.region_pooled);
+    done += static_cast<int64_t>(batch->samples.size());
+    if (progress) progress(done);
+  }
+  return all;
+}
+
+at::Tensor mean_features(const Dataset& dataset, int64_t max_regions) {
+  at::Tensor means = at::zeros({dataset.size(), dataset.feature_width()}, at::kFloat);
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const RegionsView regions = dataset.sample(i).regions();
+    const int64_t count = max_regions == 0 ? regions.count : std::min(regions.count, max_regions);
+    at::Tensor features = at::empty({regions.count, dataset.feature_width()}, at::kFloat);
+    regions.copy_features(features.mutable_data_ptr<float>());
+    if (count > 0) means[i] = features.slice(0, 0, count).mean(0);
+  }
+  return unit_rows(means);
+}
+
+ProductList product_list(const Dataset& dataset, const std::string& name) {
+  ProductList list;
+  list.name = name;
+  std::unordered_set<std::string> ids;
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const SampleView sample = dataset.sample(i);
+    ListedProduct product;
+    product.id = sample.id();
+    product.caption = sample.title();
+    for (const std::string_view label : sample.labels()) product.labels.emplace_back(label);
+    product.where = dataset.where(i);
+    check_id(product);
+    if (!ids.insert(product.id).second) {
+      throw UserError({.what = "the id '" + product.id + "' stands twice in the " + name,
+                       .where = product.where,
+                       .hint = "every photo needs an id of its own"});
+    }
+    list.products.push_back(std::move(product));
+  }
+  return list;
+}
+
+void write_embeddings(const std::filesystem::path& path, const std::vector<NamedVectors>& sets,
+                      const std::string& recipe) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const NamedVectors& set : sets) {
+    std::string bytes;
+    std::vector<int64_t> ends;
+    for (const ListedProduct& product : set.list->products) {
+      bytes += product.id;
+      ends.push_back(static_cast<int64_t>(bytes.size()));
+    }
+    at::Tensor ids = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);
+    std::memcpy(ids.mutable_data_ptr(), bytes.data(), bytes.size());
+    tensors.emplace_back(set.name, set.vectors);
+    tensors.emplace_back(set.name + ".ids", ids);
+    tensors.emplace_back(set.name + ".id_ends", at::tensor(ends, at::kLong));
+  }
+  write_safetensors(path, tensors, {{"recipe", recipe}});
+}
+
+}  // namespace capture

@@ -1,0 +1,73 @@
+#include "capture/retrieval/recipe.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "capture/base/error.h"
+
+namespace capture {
+
+namespace {
+
+const std::vector<std::pair<std::string, Recipe>>& named_recipes() {
+  using enum RecipeFusion;
+  static const std::vector<std::pair<std::string, Recipe>> recipes = {
+      {"pre.concat", {RecipeStage::pre, concat}},   {"pre.sum", {RecipeStage::pre, sum}},
+      {"pre.text", {RecipeStage::pre, text}},       {"pre.image", {RecipeStage::pre, image}},
+      {"post.concat", {RecipeStage::post, concat}}, {"post.sum", {RecipeStage::post, sum}},
+      {"post.text", {RecipeStage::post, text}},     {"post.image", {RecipeStage::post, image}}};
+  return recipes;
+}
+
+}  // namespace
+
+std::vector<Recipe> all_recipes() {
+  std::vector<Recipe> recipes;
+  for (const auto& [name, recipe] : named_recipes()) recipes.push_back(recipe);
+  return recipes;
+}
+
+std::string name_of(Recipe recipe) {
+  return std::ranges::find(named_recipes(), recipe, &std::pair<std::string, Recipe>::second)->first;
+}
+
+Recipe parse_recipe(const std::string& name) {
+  std::vector<std::string> names;
+  std::string allowed;
+  for (const auto& [known, recipe] : named_recipes()) {
+    if (known == name) return recipe;
+    names.push_back(known);
+    allowed += (allowed.empty() ? "" : ", ") + known;
+  }
+  const std::string near = nearest_word(name, names);
+  throw UserError({.what = "there is no embedding recipe '" + name + "'",
+                   .where = "--recipe",
+                   .allowed = allowed,
+                   .hint = near.empty() ? "" : "did you mean " + near + "?"});
+}
+
+at::Tensor unit_rows(const at::Tensor& rows) {
+  const at::Tensor values = rows.to(at::kFloat);
+  return values / values.norm(2, 1, true).clamp_min(1e-12);
+}
+
+at::Tensor apply(Recipe recipe, const PairEmbeddings& pairs) {
+  const bool pre = recipe.stage == RecipeStage::pre;
+  const at::Tensor text = unit_rows(pre ? pairs.text_projection : pairs.text_pooled);
+  const at::Tensor image = unit_rows(pre ? pairs.region_projection : pairs.region_pooled);
+  switch (recipe.fusion) {
+    case RecipeFusion::concat:
+      return at::cat({text, image}, 1);
+    case RecipeFusion::sum:
+      return unit_rows(text + image);
+    case RecipeFusion::text:
+      return text;
+    case RecipeFusion::image:
+      return image;
+  }
+  TORCH_INTERNAL_ASSERT(false, "unknown recipe");
+}
+
+}  // namespace capture

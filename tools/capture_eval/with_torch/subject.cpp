@@ -1,0 +1,86 @@
+#include "capture_eval/with_torch/subject.h"
+
+#include "capture/base/config.h"
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/base/log.h"
+#include "capture/train/checkpoint.h"
+#include "capture/train/config.h"
+
+namespace capture {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() < 16 && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+Checkpoint newest(const CheckpointStore& store, const fs::path& run) {
+  const auto found = store.newest([](const std::string& damage) { log::warn("passed over: {}", damage); });
+  if (found) return *found;
+  throw UserError({.what = "the run has no checkpoint that is whole",
+                   .where = run.string(),
+                   .hint = "let capture_train finish, or name a model file with --model"});
+}
+
+Checkpoint choose_checkpoint(const EvalArguments& arguments) {
+  const CheckpointStore store(arguments.run / "checkpoints");
+  const std::string& wanted = arguments.checkpoint;
+  if (wanted == "newest") return newest(store, arguments.run);
+  if (wanted == "best") {
+    if (const auto step = store.best()) return open_checkpoint(store.path_of(*step));
+    throw UserError({.what = "the run kept no best checkpoint",
+                     .where = arguments.run.string(),
+                     .hint = "train with data.validation, or take the newest"});
+  }
+  return open_checkpoint(is_number(wanted) ? store.path_of(std::stoll(wanted)) : fs::path(wanted));
+}
+
+void take_run(const EvalArguments& arguments, Subject& subject) {
+  const fs::path file = arguments.run / "config.resolved.json";
+  if (!fs::exists(file)) {
+    throw UserError({.what = "is no run folder: it has no config.resolved.json",
+                     .where = arguments.run.string(),
+                     .allowed = "a folder that capture_train wrote"});
+  }
+  TrainConfig config;
+  read_options(read_config(file), config);
+  const Checkpoint checkpoint = choose_checkpoint(arguments);
+  subject.run = arguments.run;
+  subject.name = arguments.run.string() + ", step " + std::to_string(checkpoint.step);
+  subject.weights = checkpoint.model();
+  subject.configuration = read_file(file);
+  subject.tokenizer = config.tokenizer;
+  subject.embedder.max_tokens = config.loader.max_tokens;
+  subject.embedder.max_regions = config.loader.max_regions;
+  subject.seed = static_cast<uint64_t>(config.trainer.seed);
+}
+
+}  // namespace
+
+Subject find_subject(const EvalArguments& arguments) {
+  Subject subject;
+  subject.seed = 42;
+  if (arguments.run.empty()) {
+    subject.name = arguments.model.string();
+    subject.weights = arguments.model;
+  } else {
+    take_run(arguments, subject);
+  }
+  if (arguments.seed) subject.seed = *arguments.seed;
+  if (!arguments.sentencepiece.empty()) {
+    subject.tokenizer = {.type = TokenizerType::sentencepiece, .file = arguments.sentencepiece};
+  } else if (!arguments.vocabulary.empty()) {
+    subject.tokenizer = {.type = TokenizerType::wordpiece, .file = arguments.vocabulary};
+  }
+  subject.embedder.batch_size = arguments.batch_size;
+  subject.embedder.workers = arguments.workers;
+  if (arguments.max_tokens) subject.embedder.max_tokens = *arguments.max_tokens;
+  if (arguments.max_regions) subject.embedder.max_regions = *arguments.max_regions;
+  subject.embedder.precision = arguments.bfloat16 ? Precision::bfloat16 : Precision::float32;
+  return subject;
+}
+
+}  // namespace capture
