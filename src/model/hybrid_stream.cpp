@@ -106,16 +106,25 @@ PairEmbeddings HybridStreamModelImpl::projections(const States& states) const {
 
 /// The co-transformer's input, [B, T + 1 + R, W].
 at::Tensor HybridStreamModelImpl::joined(const States& states) const {
-  const int64_t length = states.text.size(1) + states.regions.size(1);
-  const int64_t positions = co_position->weight.size(0);
-  if (length > positions) {
-    throw UserError({.what = std::to_string(states.text.size(1)) + " tokens and " +
-                             std::to_string(states.regions.size(1)) + " regions are more than the model's " +
-                             std::to_string(positions) + " positions",
-                     .where = "model.co_transformer.positions",
-                     .hint = "cut texts shorter or use a model with more positions"});
+  const int64_t tokens = states.text.size(1);
+  const int64_t regions = states.regions.size(1);
+  const int64_t first_region = options_.co_transformer.first_region;
+  const int64_t positions = options_.co_transformer.positions;
+  if (tokens > first_region) {
+    throw UserError({.what = "a text of " + std::to_string(tokens) +
+                             " tokens runs into the regions, which start at position " + std::to_string(first_region),
+                     .where = "model.co_transformer.first_region",
+                     .allowed = "at least the longest text, loader.max_tokens"});
   }
-  const at::Tensor sum = at::cat({states.text, states.regions}, 1) + co_position->weight.narrow(0, 0, length);
+  if (first_region + regions > positions) {
+    throw UserError({.what = std::to_string(regions) + " regions behind position " + std::to_string(first_region) +
+                             " are more than the model's " + std::to_string(positions) + " positions",
+                     .where = "model.co_transformer.positions",
+                     .allowed = "at least " + std::to_string(first_region + regions)});
+  }
+  const at::Tensor& table = co_position->weight;
+  const at::Tensor places = at::cat({table.narrow(0, 0, tokens), table.narrow(0, first_region, regions)});
+  const at::Tensor sum = at::cat({states.text, states.regions}, 1) + places;
   return at::dropout(sum, options_.dropout, is_training());
 }
 

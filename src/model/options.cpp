@@ -35,7 +35,8 @@ void CrossOptions::visit(FieldVisitor& f) {
 void CoTransformerOptions::visit(FieldVisitor& f) {
   f.field("layers", layers, "Blocks over text and regions together.", kLayers);
   f.field("heads", heads, "Attention heads; must divide the model's width.", kHeads);
-  f.field("positions", positions, "Longest sequence of tokens and regions (the global one included).", {2, 65536});
+  f.field("positions", positions, "Rows of the position embedding over tokens and regions.", {2, 65536});
+  f.field("first_region", first_region, "Position of the global region; no text may have more tokens.", {1, 65535});
 }
 
 void HybridStreamModelOptions::visit(FieldVisitor& f) {
@@ -62,8 +63,12 @@ void HybridStreamModelOptions::check(FieldChecker& c) const {
   if (text.layers > 0) require_divisible(c, "text.heads", width, text.heads, "model width");
   if (image.layers > 0) require_divisible(c, "image.heads", width, image.heads, "model width");
   if (cross.layers > 0) require_divisible(c, "cross.heads", cross.width, cross.heads, "cross width");
-  if (co_transformer.layers > 0)
+  if (co_transformer.layers > 0) {
     require_divisible(c, "co_transformer.heads", width, co_transformer.heads, "model width");
+    c.require(co_transformer.first_region < co_transformer.positions, "co_transformer.first_region",
+              "position " + std::to_string(co_transformer.first_region) + " does not exist",
+              "less than co_transformer.positions, " + std::to_string(co_transformer.positions));
+  }
 }
 
 bool same_shape(HybridStreamModelOptions a, HybridStreamModelOptions b) {

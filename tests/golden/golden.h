@@ -34,7 +34,7 @@ struct Golden {
       : folder(folder_path),
         io(folder / "io.safetensors"),
         weights(folder / "model.safetensors"),
-        options(with_layers_of(weights, options_from_official(read_json(folder / "official_config.json")))),
+        options(read_options(weights, io, folder / "official_config.json")),
         model(options, std::nullopt) {
     std::cout << "golden folder: " << folder.string() << std::endl;
     import_official(weights, *model);
@@ -55,6 +55,14 @@ struct Golden {
     const at::Tensor chosen = regions.flatten().ne(-1).nonzero().flatten();
     targets.region_rows = chosen + chosen.floor_divide(regions.size(1)) + 1;
     targets.region_features = io.tensor("region_targets").flatten(0, 1).index_select(0, chosen);
+  }
+
+  /// Regions follow the text, which the published code pads to one length throughout.
+  static HybridStreamModelOptions read_options(const SafetensorsFile& weights, const SafetensorsFile& io,
+                                               const std::filesystem::path& config) {
+    HybridStreamModelOptions options = with_layers_of(weights, options_from_official(read_json(config)));
+    options.co_transformer.first_region = io.tensor("input_ids").size(1);
+    return options;
   }
 
   std::filesystem::path folder;

@@ -29,7 +29,10 @@ struct CrossOptions {
 struct CoTransformerOptions {
   int64_t layers = 6;
   int64_t heads = 8;
-  int64_t positions = 512;  ///< longest [text; regions] sequence
+  int64_t positions = 512;  ///< rows of the position embedding
+  /// Position of the global region; tokens take the positions before it. It is fixed, so that a pair's result does not
+  /// depend on how far its text was padded; the published code pads every text to 36 tokens instead.
+  int64_t first_region = 36;
 
   void visit(FieldVisitor& f);
 };
