@@ -8,6 +8,7 @@
 #include <cstring>
 #include <numeric>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -63,10 +64,23 @@ class HeaderReader {
     refuse("tensor \"" + name + "\" " + what, allowed);
   }
 
+  /// torch.save writes a zip file; once it wrote a pickle that starts with a magic number.
+  bool is_pickle() const {
+    const std::string_view start(reinterpret_cast<const char*>(file_.data()), 4);
+    return start == "PK\x03\x04" || start == "\x80\x02\x8a\x0a";
+  }
+
   Json parse() {
     uint64_t length = 0;
     if (file_.size() < sizeof length) refuse("is too short for a safetensors file");
     std::memcpy(&length, file_.data(), sizeof length);
+    if (is_pickle()) {
+      throw UserError({.what = "is a PyTorch checkpoint, which only Python can read",
+                       .where = path_.string(),
+                       .allowed = "safetensors",
+                       .hint = "convert it: tools/convert_checkpoint.py " + path_.string() + " " +
+                               std::filesystem::path(path_).replace_extension(".safetensors").string()});
+    }
     const uint64_t rest = file_.size() - sizeof length;
     if (length > rest) {
       refuse("is not a safetensors file or was cut short: its header would have " + std::to_string(length) +

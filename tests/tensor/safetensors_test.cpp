@@ -176,6 +176,13 @@ TEST_F(Safetensors, HeaderLengthIsCheckedBeforeAnythingIsAllocated) {
   expect_refused("allowed: at most");
 }
 
+TEST_F(Safetensors, PyTorchCheckpointsGetTheCommandThatConvertsThem) {
+  for (const std::string start : {"PK\x03\x04", "\x80\x02\x8a\x0a"}) {
+    write_file(file(), start + std::string(100, 'x'));
+    expect_refused("tools/convert_checkpoint.py");
+  }
+}
+
 TEST_F(Safetensors, AFileThatCannotBeWrittenIsNamed) {
   try {
     write_safetensors(folder_ / "no" / "such.safetensors", {{"a", at::ones({1})}});
