@@ -1,0 +1,44 @@
+#include "capture/tensor/runtime.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <malloc.h>
+
+#include <climits>
+#include <cstdlib>
+
+namespace capture {
+
+namespace {
+
+void keep_memory() {
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  ::mallopt(M_TOP_PAD, 256 << 20);
+#endif
+  ::setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
+}
+
+bool onednn_computes_float32_faster() {
+#ifdef __x86_64__
+  return at::hasMKLDNN() && __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("amx-tile") == 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+CpuRuntime tune_cpu_runtime(int64_t threads) {
+  keep_memory();
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  const bool onednn = onednn_computes_float32_faster();
+  if (onednn) {
+    at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
+                                            at::Float32Precision::BF16);
+  }
+  return {.threads = at::get_num_threads(), .onednn_products = onednn};
+}
+
+}  // namespace capture
