@@ -1,5 +1,6 @@
 #include "record.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -53,7 +54,7 @@ uint32_t append_strings(std::vector<std::byte>& out, const std::vector<std::stri
 
 void put_values(const ShardLayout& layout, const std::vector<float>& values, std::byte* out) {
   if (layout.feature_type == FeatureType::float32) {
-    std::memcpy(out, values.data(), values.size() * sizeof(float));
+    std::copy(values.begin(), values.end(), reinterpret_cast<float*>(out));
   } else {
     float_to_half(values.data(), reinterpret_cast<uint16_t*>(out), values.size());
   }

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "capture/tensor/device.h"
 #include "letters.h"
 #include "support.h"
 
@@ -309,6 +310,22 @@ TEST_F(Loader, HandsOverWhatAWorkerThrew) {
     EXPECT_THAT(message, HasSubstr("b.capshard, sample 1: points outside"));
     EXPECT_THAT(message, HasSubstr("capture_data verify"));
   }
+}
+
+TEST_F(Loader, FillsPinnedMemory_CUDA) {
+  try {
+    parse_device("cuda");
+  } catch (const UserError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const LoaderOptions options{.batch_size = 4};
+  const auto pinned = load(options, MaskingOptions{}, {.pin_memory = true});
+  for (const Batch& batch : pinned) {
+    EXPECT_TRUE(batch.inputs.region_features.is_pinned());
+    EXPECT_TRUE(batch.inputs.token_ids.is_pinned());
+    EXPECT_TRUE(batch.targets.region_features.is_pinned());
+  }
+  expect_equal(pinned, load(options));
 }
 
 TEST_F(Loader, StopsInTheMiddle) {
