@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -22,13 +23,45 @@ std::vector<float> as_vector(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
 }
 
-}  // namespace
-
-void FeatureScaling::apply(std::span<float> feature) const {
-  for (size_t i = 0; i < feature.size(); ++i) feature[i] = (feature[i] - mean[i]) * scale[i];
+/// The strongest directions of the standardised numbers, [D, W]: eigenvectors of their covariance, each divided by the
+/// root of its variance + ridge. Signs are settled, so that the same photos give the same file.
+at::Tensor whitening(const at::Tensor& covariance, int64_t width, double ridge) {
+  const auto [variances, vectors] = at::linalg_eigh(covariance);
+  at::Tensor strongest = vectors.flip(1).narrow(1, 0, width);
+  const at::Tensor spread = (variances.flip(0).narrow(0, 0, width).clamp_min(0) + ridge).sqrt();
+  const at::Tensor leading = strongest.gather(0, strongest.abs().argmax(0, /*keepdim=*/true));
+  return (strongest * leading.sign() / spread).to(at::kFloat).contiguous();
 }
 
-ScalingFit::ScalingFit(int64_t width) : sums_(static_cast<size_t>(width)), squares_(static_cast<size_t>(width)) {}
+}  // namespace
+
+int64_t FeatureScaling::scaled_width() const {
+  return directions.empty() ? width() : static_cast<int64_t>(directions.size() / mean.size());
+}
+
+std::vector<float> FeatureScaling::apply(std::vector<float> features) const {
+  const size_t from = mean.size();
+  for (size_t at = 0; at < features.size(); at += from) {
+    for (size_t i = 0; i < from; ++i) features[at + i] = (features[at + i] - mean[i]) * scale[i];
+  }
+  if (directions.empty()) return features;
+  const size_t to = directions.size() / from;
+  std::vector<float> whitened(features.size() / from * to);
+  for (size_t region = 0; region < features.size() / from; ++region) {
+    float* out = whitened.data() + region * to;
+    for (size_t i = 0; i < from; ++i) {
+      const float value = features[region * from + i];
+      const float* direction = directions.data() + i * to;
+      for (size_t j = 0; j < to; ++j) out[j] += value * direction[j];
+    }
+  }
+  return whitened;
+}
+
+ScalingFit::ScalingFit(int64_t width, int64_t whitened_width)
+    : sums_(static_cast<size_t>(width)), squares_(static_cast<size_t>(width)), whitened_width_(whitened_width) {
+  if (whitened_width_ > 0) products_ = at::zeros({width, width}, at::kDouble);
+}
 
 void ScalingFit::add(std::span<const float> features) {
   const size_t width = sums_.size();
@@ -40,9 +73,14 @@ void ScalingFit::add(std::span<const float> features) {
     }
     ++count_;
   }
+  if (whitened_width_ == 0 || features.empty()) return;
+  const at::Tensor rows = at::tensor(at::ArrayRef<float>(features.data(), features.size()))
+                              .to(at::kDouble)
+                              .view({-1, static_cast<int64_t>(width)});
+  products_.addmm_(rows.t(), rows);
 }
 
-FeatureScaling ScalingFit::finish(std::string features_fingerprint, double floor) const {
+FeatureScaling ScalingFit::finish(std::string features_fingerprint, double floor, double ridge) const {
   const auto count = static_cast<double>(count_);
   std::vector<double> deviations(sums_.size());
   for (size_t i = 0; i < sums_.size(); ++i) {
@@ -57,12 +95,22 @@ FeatureScaling ScalingFit::finish(std::string features_fingerprint, double floor
     // Nothing moved at all: every region was the same.
     scaling.scale.push_back(spread > 0 ? static_cast<float>(1 / spread) : 1.0F);
   }
+  if (whitened_width_ > 0) {
+    const at::Tensor mean = at::tensor(sums_, at::kDouble) / count;
+    const at::Tensor scale = as_tensor(scaling.scale).to(at::kDouble);
+    const at::Tensor covariance = (products_ / count - at::outer(mean, mean)) * at::outer(scale, scale);
+    scaling.directions = as_vector(whitening(covariance, whitened_width_, ridge).flatten());
+  }
   return scaling;
 }
 
 void write_scaling(const std::filesystem::path& path, const FeatureScaling& scaling) {
-  write_safetensors(path, {{"mean", as_tensor(scaling.mean)}, {"scale", as_tensor(scaling.scale)}},
-                    {{"format", kFormat}, {"features", scaling.features}});
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"mean", as_tensor(scaling.mean)},
+                                                             {"scale", as_tensor(scaling.scale)}};
+  if (!scaling.directions.empty()) {
+    tensors.emplace_back("directions", as_tensor(scaling.directions).view({scaling.width(), scaling.scaled_width()}));
+  }
+  write_safetensors(path, tensors, {{"format", kFormat}, {"features", scaling.features}});
 }
 
 FeatureScaling read_scaling(const std::filesystem::path& path) {
@@ -85,7 +133,16 @@ FeatureScaling read_scaling(const std::filesystem::path& path) {
       !at::isfinite(scale).all().item<bool>()) {
     refuse("\"mean\" and \"scale\" are not two finite float32 vectors of one length");
   }
-  return {.mean = as_vector(mean), .scale = as_vector(scale), .features = metadata.at("features")};
+  FeatureScaling scaling{.mean = as_vector(mean), .scale = as_vector(scale), .features = metadata.at("features")};
+  if (file.contains("directions")) {
+    const at::Tensor directions = file.tensor("directions");
+    if (directions.scalar_type() != at::kFloat || directions.dim() != 2 || directions.size(0) != mean.size(0) ||
+        directions.size(1) < 1 || directions.size(1) > mean.size(0) || !at::isfinite(directions).all().item<bool>()) {
+      refuse("\"directions\" is not a finite float32 matrix with as many rows as \"mean\" has numbers");
+    }
+    scaling.directions = as_vector(directions);
+  }
+  return scaling;
 }
 
 }  // namespace capture

@@ -24,13 +24,10 @@ class ScaledFeatures final : public RegionFeatures {
   ScaledFeatures(std::unique_ptr<RegionFeatures> inner, FeatureScaling scaling)
       : inner_(std::move(inner)), scaling_(std::move(scaling)) {}
 
-  int64_t width() const override { return inner_->width(); }
+  int64_t width() const override { return scaling_.scaled_width(); }
 
   std::vector<float> compute(const Image& image, std::span<const Box> boxes) const override {
-    std::vector<float> features = inner_->compute(image, boxes);
-    const auto width = static_cast<size_t>(inner_->width());
-    for (size_t at = 0; at < features.size(); at += width) scaling_.apply(std::span(features).subspan(at, width));
-    return features;
+    return scaling_.apply(inner_->compute(image, boxes));
   }
 
  private:
@@ -79,7 +76,9 @@ void FeatureOptions::visit(FieldVisitor& f) {
            {{"statistics", FeatureKind::statistics}, {"torchscript", FeatureKind::torchscript}});
   f.field("scaling", scaling, "A file made by import-images --fit-scaling: features are standardised by it.");
   f.field("width", width,
-          "Numbers a region. 0: as many as the features have. More: zeros behind them. Less: a random projection.",
+          "Numbers a region. 0: as many as the features have. More: zeros behind them. Less: the strongest directions "
+          "where "
+          "a scaling is fitted, else a random projection.",
           {0, 65536});
   f.field("projection_seed", projection_seed, "Of the random projection.", {0, std::numeric_limits<int64_t>::max()});
   f.section("torchscript", torchscript, "A backbone whose feature map is pooled over each region.");

@@ -148,7 +148,8 @@ class Import {
     if (interrupted) throw UserError({.what = "interrupted; nothing was written", .where = arguments_.output.string()});
   }
 
-  /// Standardisation from the list's own photos, at most fit_photos of them, evenly spread.
+  /// Standardisation, or whitening to the width that is wanted, from the list's own photos: at most fit_photos of them,
+  /// evenly spread.
   void fit_scaling() {
     VisionOptions plain = options_;
     plain.features.width = 0;
@@ -160,7 +161,9 @@ class Import {
       if (entry.problem.empty()) usable.push_back(&entry);
     }
     const size_t photos = std::min(usable.size(), static_cast<size_t>(arguments_.fit_photos));
-    ScalingFit fit(extractor_->feature_width());
+    const int64_t measured = extractor_->feature_width();
+    const int64_t wanted = options_.features.width;
+    ScalingFit fit(measured, wanted < measured ? wanted : 0);
     ProgressBar progress("fit scaling", static_cast<int64_t>(photos), "photos");
     in_order(
         photos, static_cast<size_t>(arguments_.workers),
@@ -363,7 +366,9 @@ void add_options(CLI::App& app, const std::shared_ptr<Arguments>& arguments) {
          },
          "TorchScript file: features of your own network")
       ->type_name("FILE");
-  app.add_flag("--fit-scaling", a.fit_scaling, "Standardise by these photos; writes DIR/scaling.safetensors");
+  app.add_flag(
+      "--fit-scaling", a.fit_scaling,
+      "Standardise by these photos, whitening to --feature-width if that is less; writes DIR/scaling.safetensors");
   app.add_option("--fit-photos", a.fit_photos, "Most photos that --fit-scaling looks at")->check(CLI::PositiveNumber);
   app.add_option("--feature-type", a.feature_type, "Stored precision")->check(CLI::IsMember({"float16", "float32"}));
   app.add_option("--label-separator", a.label_separator, "Between the labels of a CSV row");
