@@ -47,7 +47,8 @@ void Drafter::draw(int64_t sample, int64_t epoch, Draft& draft) const {
   draft.clear();
   const SampleView stored = dataset_.sample(sample);
   write_title(stored.title(draw_below(augmentation_.draw_title, stored.title_count(), purpose::title)), draft);
-  place_regions(stored.regions(draw_below(augmentation_.draw_view, stored.view_count(), purpose::view)), draft);
+  const int64_t view = draw_below(augmentation_.draw_view, stored.view_count(), purpose::view);
+  place_regions(stored.regions(view), stream(purpose::regions), draft);
   if (!masking_) return;
   RandomStream token_random = stream(purpose::token_mask);
   mask_tokens(*masking_, token_random, specials_, vocabulary_size_, draft.tokens, draft.masked_tokens);
@@ -61,9 +62,16 @@ void Drafter::write_title(std::string_view title, Draft& draft) const {
   draft.tokens.push_back(specials_.sep);
 }
 
-void Drafter::place_regions(const RegionsView& view, Draft& draft) const {
+void Drafter::place_regions(const RegionsView& view, RandomStream random, Draft& draft) const {
   const int64_t count = std::min(view.count, max_regions_);
-  for (int64_t r = 0; r < count; ++r) draft.regions.push_back({view, r, locate(view, r)});
+  int64_t wanted = augmentation_.draw_regions == 0 ? count : std::min(augmentation_.draw_regions, count);
+  for (int64_t r = 0; r < count && wanted > 0; ++r) {
+    // Each region in turn is taken with the chance that leaves every choice of `wanted` among those left as likely.
+    const int64_t left = count - r;
+    if (wanted < left && static_cast<int64_t>(random.below(static_cast<uint32_t>(left))) >= wanted) continue;
+    draft.regions.push_back({view, r, locate(view, r)});
+    --wanted;
+  }
 }
 
 }  // namespace capture

@@ -41,7 +41,7 @@ class Drafter {
 
  private:
   void write_title(std::string_view title, Draft& draft) const;
-  void place_regions(const RegionsView& view, Draft& draft) const;
+  void place_regions(const RegionsView& view, RandomStream random, Draft& draft) const;
 
   const Dataset& dataset_;
   const Tokenizer& tokenizer_;

@@ -18,6 +18,7 @@ namespace capture {
 void AugmentationOptions::visit(FieldVisitor& f) {
   f.field("draw_view", draw_view, "Draw one of the stored views of a photo each epoch, instead of taking the first.");
   f.field("draw_title", draw_title, "Draw one of the stored titles each epoch, instead of taking the first.");
+  f.field("draw_regions", draw_regions, "Draw this many of a pair's regions each epoch; 0: all of them.", {0, 4096});
 }
 
 void LoaderOptions::visit(FieldVisitor& f) {

@@ -12,6 +12,7 @@ inline constexpr uint32_t token_mask = 2;
 inline constexpr uint32_t region_mask = 3;
 inline constexpr uint32_t view = 4;
 inline constexpr uint32_t title = 5;
+inline constexpr uint32_t regions = 6;
 }  // namespace purpose
 
 }  // namespace capture

@@ -245,6 +245,32 @@ TEST_F(Loader, DrawsAViewAndATitleEachEpochOnRequest) {
   }
 }
 
+TEST_F(Loader, DrawsRegionsEachEpochOnRequest) {
+  const LoaderOptions options{.batch_size = kSamples, .shuffle = false, .augmentation = {.draw_regions = 2}};
+  const auto batches = load(options, std::nullopt, {.epochs = 12});
+  for (int64_t b = 0; b < kSamples; ++b) {
+    const Regions regions = make_sample(layout, b).views[0];
+    const at::Tensor features = at::tensor(regions.features).view({regions.count(), layout.feature_width});
+    const int64_t drawn = std::min<int64_t>(2, regions.count());
+    std::vector<int64_t> times(static_cast<size_t>(regions.count()));
+    for (const Batch& batch : batches) {
+      ASSERT_EQ(batch.inputs.region_mask[b].sum().item<int64_t>(), 1 + drawn) << b;
+      const at::Tensor rows = batch.inputs.region_features[b].slice(0, 1, 1 + drawn);
+      EXPECT_TRUE(at::allclose(batch.inputs.region_features[b][0], rows.mean(0)))
+          << "the global region is of those drawn";
+      int64_t last = -1;
+      for (int64_t i = 0; i < drawn; ++i) {
+        int64_t region = last + 1;
+        while (region < regions.count() && !at::equal(rows[i], features[region])) ++region;
+        ASSERT_LT(region, regions.count()) << "one of the sample's regions, in their order";
+        ++times[static_cast<size_t>(region)];
+        last = region;
+      }
+    }
+    for (const int64_t count : times) EXPECT_GT(count, 0) << "every region has its turn";
+  }
+}
+
 TEST_F(Loader, GivesTheSameBatchesWithAnyNumberOfWorkers) {
   const auto expected = load({.batch_size = 4, .workers = 0}, MaskingOptions{}, {.epochs = 3});
   ASSERT_EQ(expected.size(), 18U);

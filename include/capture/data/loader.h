@@ -17,8 +17,9 @@ class Tokenizer;
 
 /// Changes of a pair that need no labels, drawn anew each epoch from streams of (seed, epoch, sample).
 struct AugmentationOptions {
-  bool draw_view = false;   ///< any of the views that are stored of the photo, instead of the first
-  bool draw_title = false;  ///< any of the stored titles, instead of the first
+  bool draw_view = false;    ///< any of the views that are stored of the photo, instead of the first
+  bool draw_title = false;   ///< any of the stored titles, instead of the first
+  int64_t draw_regions = 0;  ///< this many regions, any of those there are, in their order; 0: all of them
 
   void visit(FieldVisitor& f);
 };
