@@ -12,9 +12,8 @@ namespace capture {
 namespace {
 
 double deviation(const std::string& name, const HybridStreamModelOptions& options) {
-  constexpr double kNormal = 0.02;
   const bool scaled = options.co_initialisation == CoInitialisation::scaled && name.starts_with("co_transformer.");
-  if (!scaled) return kNormal;
+  if (!scaled) return options.initializer_range;
   const double into = std::pow(static_cast<double>(options.width), -0.5);
   if (name.ends_with(".qkv.weight")) return into;
   if (name.ends_with(".up.weight")) return into * std::sqrt(0.5);

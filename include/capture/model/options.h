@@ -53,6 +53,7 @@ struct HybridStreamModelOptions {
   int64_t token_types = 2;          ///< rows of the type embedding; a title is all type 0
   double dropout = 0.1;             ///< of embeddings and of what a layer adds to its stream
   double attention_dropout = 0.1;   ///< of attention weights, in the streams and the cross layers
+  double initializer_range = 0.02;  ///< deviation of the starting weights, but for the co-transformer's when scaled
   CoInitialisation co_initialisation = CoInitialisation::scaled;
   StreamOptions text = {.layers = 4, .heads = 12, .feed_forward = 3072};
   StreamOptions image = {.layers = 4, .heads = 8, .feed_forward = 1024};
