@@ -11,13 +11,28 @@ namespace capture {
 
 namespace {
 
-const std::vector<std::pair<std::string, Recipe>>& named_recipes() {
+std::vector<std::pair<std::string, Recipe>> make_named_recipes() {
   using enum RecipeFusion;
-  static const std::vector<std::pair<std::string, Recipe>> recipes = {
-      {"pre.concat", {RecipeStage::pre, concat}},   {"pre.sum", {RecipeStage::pre, sum}},
-      {"pre.text", {RecipeStage::pre, text}},       {"pre.image", {RecipeStage::pre, image}},
-      {"post.concat", {RecipeStage::post, concat}}, {"post.sum", {RecipeStage::post, sum}},
-      {"post.text", {RecipeStage::post, text}},     {"post.image", {RecipeStage::post, image}}};
+  struct Sides {
+    const char* name;
+    RecipeFusion query, gallery;
+  };
+  constexpr Sides kSides[] = {{"concat", concat, concat},     {"sum", sum, sum},
+                              {"text", text, text},           {"image", image, image},
+                              {"sum-to-text", sum, text},     {"sum-to-image", sum, image},
+                              {"image-to-text", image, text}, {"text-to-image", text, image},
+                              {"image-to-sum", image, sum},   {"text-to-sum", text, sum}};
+  std::vector<std::pair<std::string, Recipe>> recipes;
+  for (const auto& [prefix, stage] : {std::pair{"pre.", RecipeStage::pre}, std::pair{"post.", RecipeStage::post}}) {
+    for (const Sides& sides : kSides) {
+      recipes.emplace_back(std::string(prefix) + sides.name, Recipe{stage, sides.query, sides.gallery});
+    }
+  }
+  return recipes;
+}
+
+const std::vector<std::pair<std::string, Recipe>>& named_recipes() {
+  static const std::vector<std::pair<std::string, Recipe>> recipes = make_named_recipes();
   return recipes;
 }
 
@@ -53,11 +68,11 @@ at::Tensor unit_rows(const at::Tensor& rows) {
   return values / values.norm(2, 1, true).clamp_min(1e-12);
 }
 
-at::Tensor apply(Recipe recipe, const PairEmbeddings& pairs) {
+at::Tensor apply(Recipe recipe, RecipeSide side, const PairEmbeddings& pairs) {
   const bool pre = recipe.stage == RecipeStage::pre;
   const at::Tensor text = unit_rows(pre ? pairs.text_projection : pairs.text_pooled);
   const at::Tensor image = unit_rows(pre ? pairs.region_projection : pairs.region_pooled);
-  switch (recipe.fusion) {
+  switch (side == RecipeSide::query ? recipe.query : recipe.gallery) {
     case RecipeFusion::concat:
       return at::cat({text, image}, 1);
     case RecipeFusion::sum:

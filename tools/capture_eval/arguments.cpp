@@ -31,7 +31,8 @@ void add_model_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--gallery", arguments.gallery, "Shards of the gallery")->group(group);
   app.add_option("--queries", arguments.queries, "Shards of the queries")->group(group);
   app.add_option("--recipe", arguments.recipes,
-                 "Embedding recipe, pre.sum by default: {pre,post}.{concat,sum,text,image}; repeat to compare, or all. "
+                 "Embedding recipe, pre.sum by default: {pre,post}.{concat,sum,text,image}, or one a side as in "
+                 "pre.image-to-text; repeat to compare, or all. "
                  "Rankings and report are those of the first")
       ->group(group);
   app.add_flag("--baselines", arguments.baselines, "Also measure chance, raw region features and the untrained model")

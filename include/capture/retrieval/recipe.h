@@ -24,24 +24,29 @@ enum class RecipeFusion {
   image
 };
 
+/// What is compared with what. The contrastive objective trains a photo to meet its title, so that a query's photo
+/// against the gallery's titles can be better than like against like.
 struct Recipe {
   RecipeStage stage = RecipeStage::pre;
-  RecipeFusion fusion = RecipeFusion::sum;
+  RecipeFusion query = RecipeFusion::sum;
+  RecipeFusion gallery = RecipeFusion::sum;
 
   bool operator==(const Recipe&) const = default;
 };
 
-/// All eight: before fusion first.
+enum class RecipeSide { query, gallery };
+
+/// Every recipe: before fusion first, the same on both sides first.
 std::vector<Recipe> all_recipes();
 
-/// "pre.sum".
+/// "pre.sum", or "pre.image-to-text" where the sides differ.
 std::string name_of(Recipe recipe);
 
 /// UserError, naming the nearest one, when there is no such recipe.
 Recipe parse_recipe(const std::string& name);
 
 /// [N, P] each → float32 [N, P] or [N, 2P].
-at::Tensor apply(Recipe recipe, const PairEmbeddings& pairs);
+at::Tensor apply(Recipe recipe, RecipeSide side, const PairEmbeddings& pairs);
 
 /// Rows brought to length 1; rows of zeros stay.
 at::Tensor unit_rows(const at::Tensor& rows);

@@ -128,15 +128,17 @@ class ModelEvaluation {
     HybridStreamModel model(options, subject_.seed);
     const Embedded vectors = embedded(model, "untrained");
     const Recipe recipe = recipes_.front();
-    return measured("untrained model", "as it starts with seed " + std::to_string(subject_.seed),
-                    ranked(apply(recipe, vectors.queries), apply(recipe, vectors.gallery)));
+    return measured(
+        "untrained model", "as it starts with seed " + std::to_string(subject_.seed),
+        ranked(apply(recipe, RecipeSide::query, vectors.queries), apply(recipe, RecipeSide::gallery, vectors.gallery)));
   }
 
   void pretrained(HybridStreamModel& model) {
     const Embedded vectors = embedded(model, "pretrained");
     main_ = systems_.size();
     for (const Recipe recipe : recipes_) {
-      const at::Tensor queries = apply(recipe, vectors.queries), gallery = apply(recipe, vectors.gallery);
+      const at::Tensor queries = apply(recipe, RecipeSide::query, vectors.queries);
+      const at::Tensor gallery = apply(recipe, RecipeSide::gallery, vectors.gallery);
       Rankings rankings = ranked(queries, gallery);
       const std::string name = "pretrained model" + (recipes_.size() > 1 ? ", " + name_of(recipe) : "");
       systems_.push_back(measured(name, "recipe " + name_of(recipe), rankings));
