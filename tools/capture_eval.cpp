@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   arguments.command.assign(argv, argv + argc);
   capture::add_options(app, arguments);
   return capture::run_program(app, argc, argv, [&] {
-    capture::check_usage(arguments);
+    capture::settle(arguments);
     if (arguments.uses_model()) {
       capture::evaluate_model(arguments);
     } else {

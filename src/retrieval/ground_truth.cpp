@@ -68,8 +68,8 @@ void GroundTruth::add_gallery(const ProductList& gallery) {
       item_labels_.push_back(item_label);
     } else {
       item_labels_[static_cast<size_t>(entry->second)] = item_label;
-      odd_.push_back(
-          {product.where, product.id, "gallery id '" + product.id + "' is listed twice", "its last label counts"});
+      odd_.push_back({product.where, product.id, "gallery id '" + product.id + "' is listed twice",
+                      "its last label counts", Oddity::ambiguous});
     }
   }
   for (const int32_t item_label : item_labels_) {
@@ -87,8 +87,8 @@ void GroundTruth::add_queries(const ProductList& list) {
     std::vector<int32_t> labels;
     for (const std::string& name : product.labels) labels.push_back(label(name));
     if (!added) {
-      odd_.push_back(
-          {product.where, product.id, "query '" + product.id + "' is listed twice", "its last labels count"});
+      odd_.push_back({product.where, product.id, "query '" + product.id + "' is listed twice", "its last labels count",
+                      labels == query.labels ? Oddity::remark : Oddity::ambiguous});
     }
     query.labels = std::move(labels);
     query.where = product.where;

@@ -44,11 +44,11 @@ class OddLines {
   std::vector<OddLine> take() { return std::move(odd_); }
 
  private:
-  void note(std::string reason, std::string effect, bool lost = false) {
-    odd_.push_back({rankings_.where(*ranking_), ranking_->query_id, std::move(reason), std::move(effect), lost});
+  void note(std::string reason, std::string effect, Oddity oddity = Oddity::remark) {
+    odd_.push_back({rankings_.where(*ranking_), ranking_->query_id, std::move(reason), std::move(effect), oddity});
   }
 
-  void note_lost(std::string reason, std::string effect) { note(std::move(reason), std::move(effect), true); }
+  void note_lost(std::string reason, std::string effect) { note(std::move(reason), std::move(effect), Oddity::lost); }
 
   void note_repeated_query() {
     const auto [first, added] = first_line_.try_emplace(ranking_->query_id, ranking_->line);

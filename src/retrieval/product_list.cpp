@@ -71,7 +71,7 @@ ProductList read_product_list(const std::filesystem::path& path) {
     if (fields.size() > kFields) {
       list.odd.push_back({where, list.products.back().id,
                           "the line has " + std::to_string(fields.size()) + " fields instead of 5",
-                          "the fifth is taken for the labels"});
+                          "the fifth is taken for the labels", Oddity::ambiguous});
     }
   });
   return list;

@@ -37,7 +37,9 @@ class StrictCheck {
 
   /// Throws the first offence. Returns the queries left out.
   std::vector<OddLine> run() {
-    for (const OddLine& odd : truth_.odd()) offences_.add(odd.where, odd.reason);
+    for (const OddLine& odd : truth_.odd()) {
+      if (odd.oddity == Oddity::ambiguous) offences_.add(odd.where, odd.reason);
+    }
     for (const Ranking& ranking : rankings_.lines) check(ranking);
     check_queries();
     offences_.throw_any();

@@ -3,6 +3,8 @@ import json
 import os
 import pathlib
 import random
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,9 +17,16 @@ import reference_metrics as reference  # noqa: E402
 CUTOFFS = [1, 3, 10, 50, 100]
 
 
-def run(*arguments):
+def run(*arguments, file_limit=None):
+    """With `file_limit`, no file can grow beyond that many bytes, as on a full disk."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
     command = [str(BIN / "capture_eval"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          preexec_fn=None if file_limit is None else limit)
 
 
 def row(name, labels, caption="标题", tail=""):
@@ -283,6 +292,21 @@ class BadInput(EvalTest):
     def test_a_query_listed_twice(self):
         self.case.lists[1].append(row("q1", ["pan"]))
         self.refused_case(["b.txt:2", "'q1'"])
+
+    def test_a_query_listed_twice_with_the_same_labels_is_no_contradiction(self):
+        self.case.lists[1].append(row("q1", ["cup"]))
+        self.case.write(self.folder)
+        done = run(*self.case.options(), "--output", self.output)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("listed twice", (self.output / "odd_lines.jsonl").read_text())
+
+    def test_a_disk_that_takes_no_more(self):
+        self.case.write(self.folder)
+        done = run(*self.case.options(), "--output", self.output, file_limit=100)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("File too large", done.stderr)
+        self.assertFalse(self.output.exists())
+        self.assertEqual([path.name for path in self.folder.rglob("*part*")], [])
 
     def test_an_unknown_query(self):
         self.case.rankings.append("q9,g1")

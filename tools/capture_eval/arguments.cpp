@@ -83,7 +83,10 @@ void add_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--output", arguments.output, "Folder for metrics.json and the other results; <run>/eval by default");
 }
 
-void check_usage(const EvalArguments& arguments) {
+void settle(EvalArguments& arguments) {
+  std::vector<int64_t>& at = arguments.evaluation.at;
+  std::ranges::sort(at);
+  at.erase(std::ranges::unique(at).begin(), at.end());
   const bool rankings = !arguments.rankings.empty();
   if (rankings + !arguments.run.empty() + !arguments.model.empty() != 1) {
     throw CLI::RequiredError("exactly one of --rankings, --run and --model");

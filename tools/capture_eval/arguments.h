@@ -52,8 +52,8 @@ struct EvalArguments {
 /// Declares every option of capture_eval.
 void add_options(CLI::App& app, EvalArguments& arguments);
 
-/// CLI::ParseError when options do not go together.
-void check_usage(const EvalArguments& arguments);
+/// Sorts the cutoffs. CLI::ParseError when options do not go together.
+void settle(EvalArguments& arguments);
 
 /// Figures of a ranking file. Touches nothing of LibTorch.
 void evaluate_rankings(const EvalArguments& arguments);

@@ -159,7 +159,7 @@ void log_odd_lines(const Evaluation& evaluation) {
   if (!evaluation.official) return;
   size_t lost = 0, others = 0;
   for (const OddLine& odd : evaluation.official->odd) {
-    if (!odd.lost) {
+    if (odd.oddity != Oddity::lost) {
       ++others;
     } else if (++lost <= kLoggedLines) {
       log::warn("{}: query '{}': {}; {}", odd.where, odd.id, odd.reason, odd.effect);

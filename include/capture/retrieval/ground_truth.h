@@ -48,7 +48,8 @@ class GroundTruth {
   /// How many gallery items carry the label.
   int64_t items_with(int32_t label) const { return label_items_[static_cast<size_t>(label)]; }
 
-  /// Lines of the lists that the strict protocol refuses: ids listed twice, lines with too many fields.
+  /// Odd lines of the lists: ids listed twice (a remark where a query's labels are the same both times), lines with too
+  /// many fields.
   const std::vector<OddLine>& odd() const { return odd_; }
 
  private:

@@ -20,13 +20,20 @@ struct ListedProduct {
   std::string where;                ///< "list.txt:12", for messages
 };
 
-/// Something about a line that the standard definition of the task does not know, though figures can be computed.
+/// What an odd line means for the figures.
+enum class Oddity {
+  remark,     ///< nothing: it has one meaning and counts in full
+  ambiguous,  ///< a list says two things: product1m_official follows the published script, strict refuses
+  lost        ///< the published script gives up on the line
+};
+
+/// Something about a line that a reader of the figures should know.
 struct OddLine {
   std::string where;   ///< "list.txt:12"
   std::string id;      ///< the query, or the product that a list names
-  std::string reason;  ///< "unknown gallery id 'x' in the first 10"
+  std::string reason;  ///< "unknown gallery id 'x'"
   std::string effect;  ///< what the published script makes of it: "AR counts as 0 at 10"
-  bool lost = false;   ///< whether the script gives up on the line
+  Oddity oddity = Oddity::remark;
 };
 
 struct ProductList {

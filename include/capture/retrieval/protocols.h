@@ -64,10 +64,10 @@ struct StrictResult {
   StrictMeans means(QueryGroup group) const;
 };
 
-/// UserError, naming the first offence and counting the others, when a list names an id twice or has a line with too
-/// many fields; a ranked query is in no list, is ranked twice or ranks nothing; a listed query is not ranked; a ranking
-/// holds an id that the gallery lacks, or an id twice; or a query has no positive in the gallery. The last kind alone
-/// is left out instead when `skip_unanswerable` is set.
+/// UserError, naming the first offence and counting the others, when a list names a gallery id twice, names a query
+/// twice with other labels or has a line with too many fields; a ranked query is in no list, is ranked twice or ranks
+/// nothing; a listed query is not ranked; a ranking holds an id that the gallery lacks, or an id twice; or a query has
+/// no positive in the gallery. The last kind alone is left out instead when `skip_unanswerable` is set.
 StrictResult evaluate_strict(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at,
                              bool skip_unanswerable);
 
