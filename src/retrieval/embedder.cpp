@@ -36,17 +36,16 @@ void check_fit(const HybridStreamModelOptions& model, const Dataset& dataset, co
   require_equal(model.feature_width, dataset.feature_width(), "features of width", name_of(dataset));
   const int64_t regions =
       options.max_regions == 0 ? dataset.max_regions() : std::min(options.max_regions, dataset.max_regions());
-  const int64_t sequence = options.max_tokens + 1 + regions;
-  if (options.max_tokens > model.text_positions) {
+  const CoTransformerOptions& co = model.co_transformer;
+  const int64_t tokens = co.layers > 0 ? std::min(model.text_positions, co.first_region) : model.text_positions;
+  if (options.max_tokens > tokens) {
     throw UserError({.what = "the model has no positions for " + std::to_string(options.max_tokens) + " tokens",
-                     .allowed = "at most " + std::to_string(model.text_positions)});
+                     .allowed = "at most " + std::to_string(tokens)});
   }
-  if (model.co_transformer.layers > 0 && sequence > model.co_transformer.positions) {
-    throw UserError({.what = std::to_string(options.max_tokens) + " tokens and " + std::to_string(regions) +
-                             " regions are longer than the model's co-transformer",
+  if (co.layers > 0 && co.first_region + 1 + regions > co.positions) {
+    throw UserError({.what = "the model has no positions for " + std::to_string(regions) + " regions",
                      .where = name_of(dataset),
-                     .allowed = "at most " + std::to_string(model.co_transformer.positions) +
-                                " tokens and regions, the global region included"});
+                     .allowed = "at most " + std::to_string(co.positions - co.first_region - 1)});
   }
 }
 

@@ -1,7 +1,6 @@
 #include "capture/retrieval/search.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <numeric>
 
 #include "capture/base/error.h"
+#include "capture/tensor/runtime.h"
 
 namespace capture {
 
@@ -19,13 +19,9 @@ namespace {
 /// How far the fast product may stray from the true one, relative to the vectors' lengths: each of its E additions and
 /// multiplications rounds once, in whatever order, and exact_score and these bounds a few times more. Where the process
 /// lets products run in less than float32, their inputs' rounding comes first.
-double relative_error(int64_t width) {
-  const auto reduced = [](at::Float32Backend backend) {
-    const at::Float32Precision precision = at::globalContext().float32Precision(backend, at::Float32Op::MATMUL);
-    return precision == at::Float32Precision::BF16 || precision == at::Float32Precision::TF32;
-  };
+double relative_error(int64_t width, c10::DeviceType device) {
   const double rounding = static_cast<double>(width + 8) * 0x1p-24;
-  return reduced(at::Float32Backend::MKLDNN) || reduced(at::Float32Backend::CUDA) ? rounding + 0x1p-7 : rounding;
+  return float32_products_round(device) ? rounding + 0x1p-7 : rounding;
 }
 
 /// The best `depth` items seen so far, when items come in the order that breaks ties: a later item wins only with a
@@ -116,7 +112,7 @@ at::Tensor order_by_id(std::span<const std::string_view> ids) {
 std::vector<Best> search_tile(const at::Tensor& queries, const at::Tensor& gallery, const at::Tensor& order,
                               size_t depth, int64_t gallery_tile) {
   const Rows query_rows(queries);
-  const at::Tensor query_lengths = queries.norm(2, 1) * relative_error(queries.size(1));
+  const at::Tensor query_lengths = queries.norm(2, 1) * relative_error(queries.size(1), queries.device().type());
   std::vector<Best> best(static_cast<size_t>(queries.size(0)), Best(depth));
   for (int64_t offset = 0; offset < gallery.size(0); offset += gallery_tile) {
     const at::Tensor chosen = order.slice(0, offset, offset + gallery_tile).to(gallery.device());

@@ -58,6 +58,22 @@ void expect_near(const PairEmbeddings& a, const PairEmbeddings& b, double tolera
   }
 }
 
+TEST_F(EmbedderTest, NeitherBatchSizeNorWorkersChangeTheVectors) {
+  const PairEmbeddings alone = embedded({.batch_size = 1, .workers = 0});
+  EXPECT_EQ(alone.text_pooled.sizes(), at::IntArrayRef({23, 8}));
+  expect_near(embedded({.batch_size = 7, .workers = 2}), alone, 1e-5);
+  expect_near(embedded({.batch_size = 64, .workers = 1}), alone, 1e-5);
+}
+
+TEST_F(EmbedderTest, RowsAreWhatTheModelMakesOfEachSampleUnmasked) {
+  LoaderOptions order;
+  order.batch_size = 23;
+  order.shuffle = false;
+  const Batch batch = *Loader(data_, letters_, order).next();
+  model_->eval();
+  expect_near(embedded({.batch_size = 4}), model_->forward(batch.inputs).embeddings, 1e-5);
+}
+
 TEST_F(EmbedderTest, AModelInTrainingIsPutIntoEvaluation) {
   const PairEmbeddings expected = embedded({});
   model_->train();
@@ -92,9 +108,11 @@ TEST_F(EmbedderTest, WhatDoesNotFitTheModelIsRefused) {
   options = small_model(10);
   options.text_positions = 8;
   EXPECT_THAT(refusal(options, {.max_tokens = 9}), HasSubstr("9 tokens"));
+  options.co_transformer.first_region = 7;
+  EXPECT_THAT(refusal(options, {.max_tokens = 8}), HasSubstr("at most 7"));
   options.co_transformer.positions = 12;
-  EXPECT_THAT(refusal(options, {.max_tokens = 8}), HasSubstr("at most 12"));
-  EXPECT_EQ(refusal(options, {.max_tokens = 6}), "accepted");
+  EXPECT_THAT(refusal(options, {.max_tokens = 7}), HasSubstr("at most 4"));
+  EXPECT_EQ(refusal(options, {.max_tokens = 7, .max_regions = 4}), "accepted");
 }
 
 TEST_F(EmbedderTest, RawFeaturesAreTheMeanOfTheFirstViewsRegions) {

@@ -1,6 +1,8 @@
 // How LibTorch and the C library are set up for work on the CPU. Every program calls this before it makes a tensor.
 #pragma once
 
+#include <c10/core/DeviceType.h>
+
 #include <cstdint>
 
 namespace capture {
@@ -20,5 +22,8 @@ struct CpuRuntime {
 ///   float32 products, which oneDNN does with AMX alone; a test holds the products to float32's precision.
 /// Settings that the environment makes (OMP_NUM_THREADS, THP_MEM_ALLOC_ENABLE) are kept.
 CpuRuntime tune_cpu_runtime(int64_t threads = 0);
+
+/// Whether float32 products on such a device may round their inputs, to bfloat16 or TF32, as the process is set up now.
+bool float32_products_round(c10::DeviceType type);
 
 }  // namespace capture

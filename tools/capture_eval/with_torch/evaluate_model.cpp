@@ -1,6 +1,5 @@
 // Figures of a model: embed, search, measure, report.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <chrono>
 #include <cstdio>
@@ -16,6 +15,7 @@
 #include "capture/report/text_table.h"
 #include "capture/retrieval/ranker.h"
 #include "capture/retrieval/recipe.h"
+#include "capture/tensor/runtime.h"
 #include "capture_eval/output_folder.h"
 #include "capture_eval/result_files.h"
 #include "capture_eval/with_torch/report_input.h"
@@ -259,7 +259,7 @@ class ModelEvaluation {
 }  // namespace
 
 void evaluate_model(const EvalArguments& arguments) {
-  if (arguments.threads > 0) at::set_num_threads(static_cast<int>(arguments.threads));
+  tune_cpu_runtime(arguments.threads);
   ModelEvaluation(arguments).run();
 }
 
