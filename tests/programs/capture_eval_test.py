@@ -151,7 +151,7 @@ class ModelEvaluation(unittest.TestCase):
         self.assertEqual(metrics["recipe"], "post.image")
         self.assertEqual(metrics["strict"], alone["strict"])
         self.assertNotIn("product1m_official", metrics)
-        self.assertEqual(len(metrics["systems"]), 8)
+        self.assertEqual(len(metrics["systems"]), 20)
 
     def test_a_model_file_and_a_tokenizer_do_as_well(self):
         _, by_run = self.evaluate("--no-report")
