@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -308,7 +309,8 @@ TEST(Report, TextStandsOutInEveryScheme) {
 }
 
 TEST(Report, IsWrittenWholeOrNotAtAll) {
-  const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / "capture_report_test.html";
+  const std::filesystem::path path =
+      std::filesystem::path(::testing::TempDir()) / ("capture_report_test_" + std::to_string(::getpid()) + ".html");
   write_report(path, whole());
   EXPECT_EQ(read_file(path), render_report(whole()));
   std::filesystem::remove(path);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -56,7 +57,8 @@ class CheckpointTest : public ::testing::Test {
     return checkpoint ? checkpoint->step : -1;
   }
 
-  const fs::path folder_ = fs::path(::testing::TempDir()) / "checkpoint_test" / "checkpoints";
+  const fs::path folder_ =
+      fs::path(::testing::TempDir()) / ("checkpoint_test_" + std::to_string(::getpid())) / "checkpoints";
   CheckpointStore store_{folder_};
   HybridStreamModel model_ = tiny_model();
   std::vector<std::string> skipped_;
@@ -147,7 +149,7 @@ TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {
-  const fs::path file = fs::path(::testing::TempDir()) / "checkpoint_test" / "in_the_way";
+  const fs::path file = folder_.parent_path() / "in_the_way";
   write_file(file, "a file");
   CheckpointStore store(file / "checkpoints");
   EXPECT_THROW(store.save(1, *model_, {}, Json::object()), UserError);

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -14,7 +15,7 @@ namespace capture {
 namespace {
 
 std::filesystem::path fresh_folder(const std::string& name) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / name;
+  const auto path = std::filesystem::path(::testing::TempDir()) / (std::to_string(::getpid()) + name);
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path;

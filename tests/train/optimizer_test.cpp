@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/optim/adamw.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -164,7 +165,8 @@ TEST(Optimizer, APrefixThatFitsNothingIsRefused) {
 }
 
 TEST(Optimizer, GoesOnExactlyFromItsState) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / "optimizer_state.safetensors";
+  const auto path =
+      std::filesystem::path(::testing::TempDir()) / ("optimizer_" + std::to_string(::getpid()) + ".safetensors");
   const NamedTensors whole = two_parameters();
   const NamedTensors halves = two_parameters();
   const OptimizerOptions options{.learning_rate = 0.05};
