@@ -15,8 +15,8 @@
 namespace capture {
 namespace {
 
-using testing::IsSupersetOf;
 using testing::HasSubstr;
+using testing::IsSupersetOf;
 
 HybridStreamModelOptions small_model(int64_t feature_width) {
   HybridStreamModelOptions options;

@@ -49,8 +49,8 @@ struct FeatureOptions {
 
 /// The features of `options`: what `kind` measures, standardised if there is a `scaling` file, brought to `width`.
 /// Statistics (colour, edges, texture: see statistics_features.cpp) fill a larger width with zeros and are randomly
-/// projected to a smaller one (see projection.h) unless the scaling whitens them to it; a backbone's features keep their
-/// width.
+/// projected to a smaller one (see projection.h) unless the scaling whitens them to it; a backbone's features keep
+/// their width.
 ///
 /// UserError when a TorchScript file cannot be loaded or gives no feature map of the configured width, or the scaling
 /// was fitted on other features.
