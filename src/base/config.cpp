@@ -82,8 +82,7 @@ void apply_setting(JsonDocument& document, const std::string& setting) {
   }
   const std::string path = setting.substr(0, equals);
   const std::string text = setting.substr(equals + 1);
-  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) value = text;
+  Json value = Json::accept(text) ? parse_json(text, where).root : Json(text);
 
   Json* node = &document.root;
   std::string here;

@@ -93,19 +93,24 @@ class Reader final : public FieldVisitor, private FieldChecker {
   void end_section() override { levels_.pop_back(); }
 
   size_t begin_list(const char* name, size_t, const char*) override {
-    list_ = find(name);
-    list_path_ = path_of(name);
-    if (list_ == nullptr) return 0;
-    if (!list_->is_array()) wrong(name, *list_, "a list of objects: [ { … }, … ]");
-    return list_->size();
+    const Json* json = find(name);
+    lists_.push_back({json, path_of(name)});
+    if (json == nullptr) return 0;
+    if (!json->is_array()) wrong(name, *json, "a list of objects: [ { … }, … ]");
+    return json->size();
   }
   void begin_item(size_t index) override {
-    const std::string path = list_path_ + "[" + std::to_string(index) + "]";
-    if (!(*list_)[index].is_object()) fail(path, " is " + to_line((*list_)[index]), "an object: { … }", "");
-    levels_.push_back({&(*list_)[index], path, {}});
+    const Json& item = (*lists_.back().json)[index];
+    const std::string path = lists_.back().path + "[" + std::to_string(index) + "]";
+    if (!item.is_object()) fail(path, " is " + to_line(item).substr(0, 60), "an object: { … }", "");
+    levels_.push_back({&item, path, {}});
   }
   void end_item() override { levels_.pop_back(); }
-  bool end_list() override { return list_ != nullptr; }
+  bool end_list() override {
+    const bool given = lists_.back().json != nullptr;
+    lists_.pop_back();
+    return given;
+  }
   bool replaces_lists() const override { return true; }
   FieldChecker* checker() override { return this; }
 
@@ -124,6 +129,10 @@ class Reader final : public FieldVisitor, private FieldChecker {
     const Json* json;
     std::string path;
     std::vector<std::string> known;
+  };
+  struct List {
+    const Json* json;  // null when the document leaves the list out
+    std::string path;
   };
 
   void require(bool ok, const std::string& key, const std::string& what, const std::string& allowed) override {
@@ -198,8 +207,7 @@ class Reader final : public FieldVisitor, private FieldChecker {
 
   const JsonDocument& document_;
   std::vector<Level> levels_;
-  const Json* list_ = nullptr;
-  std::string list_path_;
+  std::vector<List> lists_;  // a stack: an item of a list may hold lists
 };
 
 /// What the three writers share: where in the output the next field goes.

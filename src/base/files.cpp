@@ -26,6 +26,7 @@ std::string advice(int error) {
       return "check the path";
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
       return "free some space or choose another folder";
     case EACCES:
     case EPERM:
@@ -42,6 +43,11 @@ std::string advice(int error) {
       {.what = "cannot " + doing + ": " + std::strerror(error), .where = path.string(), .hint = advice(error)});
 }
 
+[[noreturn]] void fail_not_regular(const std::filesystem::path& path, const struct stat& status) {
+  throw UserError(
+      {.what = S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file", .where = path.string()});
+}
+
 class Descriptor {
  public:
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever before it could be refused.
@@ -52,8 +58,7 @@ class Descriptor {
     if (::fstat(value_, &status) != 0) fail_on(path, "read the file's size");
     if (!S_ISREG(status.st_mode)) {
       ::close(value_);
-      throw UserError({.what = S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file",
-                       .where = path.string()});
+      fail_not_regular(path, status);
     }
     size = static_cast<uint64_t>(status.st_size);
   }
@@ -116,10 +121,14 @@ void MappedFile::prefetch(size_t offset, size_t length) const {
   if (data_ == nullptr || offset >= size_) return;
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t start = offset / page * page;
-  ::madvise(static_cast<char*>(data_) + start, std::min(length + (offset - start), size_ - start), MADV_WILLNEED);
+  const size_t end = offset + std::min(length, size_ - offset);
+  ::madvise(static_cast<char*>(data_) + start, end - start, MADV_WILLNEED);
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  // The rename at the end would put a plain file in the place of a device such as /dev/null.
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) fail_not_regular(path_, status);
   // Process id and count keep two writers of the same file from writing into one another's half-made copy.
   static std::atomic<uint64_t> count{0};
   aside_ = path_;

@@ -1,5 +1,6 @@
 #include "capture/base/json.h"
 
+#include <unordered_set>
 #include <vector>
 
 #include "capture/base/error.h"
@@ -11,10 +12,12 @@ namespace {
 
 constexpr size_t kMaxDepth = 64;
 
-/// A forward iterator over the text that counts lines as the parser reads.
+/// A forward iterator over the text that counts lines as the parser reads. The parser reads one character past a number
+/// to see its end: a newline counts only once the character after it is read, so that the number keeps its line.
 struct LineCounter {
   const char* at;
   int* line;
+  bool after_newline = false;
   using iterator_category = std::input_iterator_tag;
   using value_type = char;
   using difference_type = std::ptrdiff_t;
@@ -22,7 +25,8 @@ struct LineCounter {
   using reference = const char&;
   const char& operator*() const { return *at; }
   LineCounter& operator++() {
-    if (*at == '\n') ++*line;
+    if (after_newline) ++*line;
+    after_newline = *at == '\n';
     ++at;
     return *this;
   }
@@ -57,8 +61,8 @@ class Builder {
   bool key(string_t& name) {
     Level& level = levels_.back();
     level.key = name;
-    const std::string path = path_here();
-    if (level.container->contains(name)) {
+    if (!level.keys.insert(name).second) {
+      const std::string path = path_here();
       throw UserError({.what = "the key \"" + name + "\" stands twice (first at " + document_.origins.at(path) + ")",
                        .where = here(),
                        .hint = "keep one of the two"});
@@ -78,6 +82,7 @@ class Builder {
     Json* container;
     std::string key;
     std::string path;
+    std::unordered_set<std::string> keys;  // of an object: its own look-up would go through all of them
   };
 
   std::string here() const { return name_ + ":" + std::to_string(line_); }
@@ -101,9 +106,9 @@ class Builder {
       level.container->push_back(std::forward<T>(v));
       return &level.container->back();
     }
-    Json& slot = (*level.container)[level.key];
-    slot = std::forward<T>(v);
-    return &slot;
+    auto& members = level.container->get_ref<Json::object_t&>();
+    members.push_back({level.key, std::forward<T>(v)});
+    return &members.back().second;
   }
 
   template <class T>
@@ -117,7 +122,7 @@ class Builder {
       throw UserError({.what = "is nested deeper than " + std::to_string(kMaxDepth) + " levels", .where = here()});
     }
     std::string path = path_here();
-    levels_.push_back({put(std::move(container)), {}, std::move(path)});
+    levels_.push_back({put(std::move(container)), {}, std::move(path), {}});
     return true;
   }
 

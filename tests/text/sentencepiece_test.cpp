@@ -7,7 +7,7 @@
 #include "capture/base/config.h"
 #include "capture/text/tokenizer.h"
 #include "capture/text/vocabulary_training.h"
-#include "text_testing.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {

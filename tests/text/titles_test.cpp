@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include "text_testing.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {

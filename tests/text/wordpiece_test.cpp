@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "capture/text/tokenizer.h"
-#include "text_testing.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {

@@ -1,12 +1,15 @@
-// What the text room's tests share: files in a folder of their own, and errors as text.
+// What tests of several rooms share: files in a folder of their own, and errors as text.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +22,7 @@ namespace capture::testing {
 class Folder {
  public:
   Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "capture_text_XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "capture_test_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     path_ = name;
   }
@@ -37,6 +40,14 @@ class Folder {
     return path.string();
   }
   std::string path(const std::string& name) const { return (path_ / name).string(); }
+
+  /// The names of what is in the folder, sorted.
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename());
+    std::ranges::sort(names);
+    return names;
+  }
 
  private:
   std::filesystem::path path_;

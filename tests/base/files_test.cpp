@@ -1,0 +1,175 @@
+#include "capture/base/files.h"
+
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "common/testing.h"
+
+namespace capture {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using testing::error_of;
+using testing::Folder;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+/// While it lives, no file can grow past `bytes`: writing fails as on a full disk.
+class SmallDisk {
+ public:
+  explicit SmallDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~SmallDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+TEST(AtomicFile, AppearsWholeOnCommit) {
+  const Folder folder;
+  const std::string path = folder.file("out", "before");
+  AtomicFile file(path);
+  file.write("hello ");
+  file.write(bytes_of("world"));
+  EXPECT_EQ(file.size(), 11u);
+  EXPECT_EQ(testing::read(path), "before") << "nothing shows until commit()";
+  file.write_at(6, bytes_of("there"));
+  EXPECT_EQ(file.size(), 11u);
+  file.commit();
+  EXPECT_EQ(testing::read(path), "hello there");
+  EXPECT_THAT(folder.names(), ElementsAre("out"));
+}
+
+TEST(AtomicFile, LeavesNothingBehindWithoutCommit) {
+  const Folder folder;
+  {
+    AtomicFile file(folder.path("out"));
+    file.write("half");
+  }
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST(AtomicFile, LetsTwoWritersOfOneFileFinish) {
+  const Folder folder;
+  AtomicFile first(folder.path("out"));
+  AtomicFile second(folder.path("out"));
+  first.write("first");
+  second.write("the second");
+  second.commit();
+  first.commit();
+  EXPECT_EQ(testing::read(folder.path("out")), "first") << "whole, the later one's";
+  EXPECT_THAT(folder.names(), ElementsAre("out"));
+}
+
+TEST(AtomicFile, SaysThatTheDiskIsFullAndCleansUp) {
+  const Folder folder;
+  const std::string before = folder.file("out", "before");
+  const std::string text(100'000, 'x');
+  std::string said;
+  {
+    const SmallDisk small(4096);
+    said = error_of([&] { write_file(before, text); });
+  }
+  EXPECT_THAT(said, AllOf(HasSubstr(before), HasSubstr("write the file"), HasSubstr("another folder")));
+  EXPECT_EQ(testing::read(before), "before");
+  EXPECT_THAT(folder.names(), ElementsAre("out"));
+}
+
+TEST(AtomicFile, NamesAPlaceThatCannotBeWritten) {
+  const Folder folder;
+  EXPECT_THAT(error_of([&] { write_file(folder.path("none/out"), "x"); }),
+              AllOf(HasSubstr("none/out"), HasSubstr("check the path")));
+  std::filesystem::create_directory(folder.path("folder"));
+  EXPECT_THAT(error_of([&] { write_file(folder.path("folder"), "x"); }), HasSubstr("is a folder"));
+  EXPECT_THAT(folder.names(), ElementsAre("folder"));
+}
+
+TEST(AtomicFile, NeverTakesTheNameOfADevice) {
+  const Folder folder;
+  const std::string pipe = folder.path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { write_file(pipe, "x"); }), HasSubstr("not a regular file"));
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+}
+
+TEST(ReadFile, GivesAllBytesUpToItsLimit) {
+  const Folder folder;
+  const std::string text("a\0b\n", 4);
+  EXPECT_EQ(read_file(folder.file("f", text)), text);
+  EXPECT_EQ(read_file(folder.file("empty", "")), "");
+  EXPECT_EQ(read_file(folder.path("f"), 4), text);
+  EXPECT_THAT(error_of([&] { read_file(folder.path("f"), 3); }), AllOf(HasSubstr("4 bytes"), HasSubstr("at most 3")));
+  EXPECT_THAT(error_of([&] { read_file(folder.path("")); }), HasSubstr("is a folder"));
+  EXPECT_THAT(error_of([&] { read_file(folder.path("none")); }), HasSubstr("none"));
+}
+
+TEST(MappedFile, ShowsTheFilesBytes) {
+  const Folder folder;
+  MappedFile map(folder.file("f", "hello"));
+  ASSERT_EQ(map.size(), 5u);
+  EXPECT_EQ(std::memcmp(map.bytes().data(), "hello", 5), 0);
+  MappedFile moved = std::move(map);
+  EXPECT_EQ(moved.size(), 5u);
+  EXPECT_EQ(map.size(), 0u);  // NOLINT: a moved-from map is empty
+  map = std::move(moved);
+  EXPECT_EQ(std::memcmp(map.bytes().data(), "hello", 5), 0);
+}
+
+TEST(MappedFile, MapsAnEmptyFileToNothing) {
+  const Folder folder;
+  const MappedFile map(folder.file("f", ""));
+  EXPECT_TRUE(map.bytes().empty());
+  map.prefetch(0, 10);
+}
+
+TEST(MappedFile, TakesAnyPrefetch) {
+  const Folder folder;
+  const MappedFile map(folder.file("f", std::string(20'000, 'x')));
+  map.prefetch(5000, SIZE_MAX);
+  map.prefetch(SIZE_MAX, SIZE_MAX);
+  map.prefetch(0, 0);
+}
+
+TEST(MappedFile, RefusesWhatIsNoFile) {
+  const Folder folder;
+  EXPECT_THAT(error_of([&] { MappedFile(folder.path("none")); }), HasSubstr("none"));
+  EXPECT_THAT(error_of([&] { MappedFile(folder.path("")); }), HasSubstr("is a folder"));
+  EXPECT_THAT(error_of([&] { MappedFile("/dev/null"); }), HasSubstr("not a regular file"));
+}
+
+TEST(MakeFolder, MakesParentsAndSaysWhatIsInTheWay) {
+  const Folder folder;
+  make_folder(folder.path("a/b/c"));
+  make_folder(folder.path("a/b/c"));
+  EXPECT_TRUE(std::filesystem::is_directory(folder.path("a/b/c")));
+  folder.file("file", "");
+  EXPECT_THAT(error_of([&] { make_folder(folder.path("file")); }), HasSubstr("file"));
+  EXPECT_THAT(error_of([&] { make_folder(folder.path("file/below")); }), HasSubstr("file/below"));
+}
+
+TEST(Checksum, IsThePublishedXxh3) {
+  EXPECT_EQ(to_hex(checksum(std::string_view())), "2d06800538d394c2");
+  EXPECT_NE(checksum("a"), checksum("b"));
+  EXPECT_EQ(to_hex(0xAB), "00000000000000ab");
+}
+
+}  // namespace
+}  // namespace capture
