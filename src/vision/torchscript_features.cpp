@@ -32,19 +32,16 @@ constexpr const char* kHint = "export it with torch.jit.trace(backbone, example)
   throw UserError({.what = what, .where = file, .allowed = kExpected, .hint = kHint});
 }
 
-/// The first line of a LibTorch message that says something; the rest is its call stack.
-std::string reason(const c10::Error& error) {
-  std::istringstream text(error.what_without_backtrace());
-  std::string line;
-  std::string last;
-  while (std::getline(text, line)) {
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    last = line;
-    // TorchScript puts its own trace first and the error at the end.
-    if (line.find("Error:") != std::string::npos) break;
-    if (!line.starts_with("The following operation failed") && !line.starts_with("Traceback")) break;
+/// What an interpreter's message says went wrong: the line behind its trace ("RuntimeError: ..."), or the first line.
+std::string reason(const std::exception& error) {
+  const auto* const torch_error = dynamic_cast<const c10::Error*>(&error);
+  std::istringstream text(torch_error != nullptr ? torch_error->what_without_backtrace() : error.what());
+  std::string first;
+  std::getline(text, first);
+  for (std::string line; std::getline(text, line);) {
+    if (line.find("Error: ") != std::string::npos) return line;
   }
-  return last;
+  return first;
 }
 
 torch::jit::Module load(const std::string& file, at::Device device) {
@@ -54,7 +51,7 @@ torch::jit::Module load(const std::string& file, at::Device device) {
     torch::jit::Module module = torch::jit::load(file, device);
     module.eval();
     return module;
-  } catch (const c10::Error&) {
+  } catch (const std::exception&) {
     refuse(file, "is not a TorchScript file");
   }
 }
@@ -131,7 +128,7 @@ class TorchScriptFeatures final : public RegionFeatures {
     c10::IValue output;
     try {
       output = module_.forward({input});
-    } catch (const c10::Error& error) {
+    } catch (const std::exception& error) {
       refuse(options_.file, "cannot be run on a " + std::to_string(input.size(3)) + " x " +
                                 std::to_string(input.size(2)) + " picture (" + reason(error) + ")");
     }

@@ -39,10 +39,10 @@ enum class FeatureKind { statistics, torchscript };
 
 struct FeatureOptions {
   FeatureKind kind = FeatureKind::statistics;
-  std::string scaling;
+  std::string scaling = {};
   int64_t width = 0;
   int64_t projection_seed = 1;
-  TorchScriptOptions torchscript;
+  TorchScriptOptions torchscript = {};
 
   void visit(FieldVisitor& f);
 };
