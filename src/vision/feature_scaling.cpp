@@ -39,6 +39,15 @@ int64_t FeatureScaling::scaled_width() const {
   return directions.empty() ? width() : static_cast<int64_t>(directions.size() / mean.size());
 }
 
+void FeatureScaling::keep_directions(int64_t count) {
+  if (directions.empty()) return;
+  const int64_t before = scaled_width();
+  for (int64_t row = 0; row < width(); ++row) {
+    std::copy_n(directions.begin() + row * before, count, directions.begin() + row * count);
+  }
+  directions.resize(static_cast<size_t>(width() * count));
+}
+
 std::vector<float> FeatureScaling::apply(std::vector<float> features) const {
   const size_t from = mean.size();
   for (size_t at = 0; at < features.size(); at += from) {

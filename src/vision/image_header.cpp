@@ -20,6 +20,10 @@ constexpr std::string_view kFormats = "JPEG, PNG, WebP, BMP or TIFF";
   throw UserError({.what = what, .hint = hint});
 }
 
+[[noreturn]] void refuse_cut_off() {
+  refuse("the picture is cut off", "fetch or save it again");
+}
+
 /// Bounds-checked reads; a read past the end says that the file is cut off.
 class Bytes {
  public:
@@ -29,7 +33,7 @@ class Bytes {
   bool has(size_t offset, size_t length) const { return offset <= bytes_.size() && length <= bytes_.size() - offset; }
 
   uint32_t read(size_t offset, size_t length) const {
-    if (!has(offset, length)) refuse("the file is cut off within its header", "fetch or save the picture again");
+    if (!has(offset, length)) refuse_cut_off();
     uint32_t value = 0;
     for (size_t i = 0; i < length; ++i) {
       const size_t shift = 8 * (big_endian_ ? length - 1 - i : i);
@@ -126,14 +130,16 @@ ImageHeader read_png(Bytes bytes) {
   if (!bytes.matches(12, "IHDR")) refuse("the PNG header is corrupt");
   for (size_t at = 8; bytes.has(at, 8);) {
     const size_t length = bytes.read(at, 4);
+    if (bytes.matches(at + 4, "IEND")) return header;
     if (bytes.matches(at + 4, "eXIf")) header.orientation = exif_orientation(bytes.from(at + 8, length));
     at += 12 + length;
   }
-  return header;
+  refuse_cut_off();
 }
 
 ImageHeader read_webp(Bytes bytes) {
   bytes = bytes.ordered(false);
+  if (!bytes.has(8, bytes.read(4, 4))) refuse_cut_off();
   ImageHeader header{.format = ImageFormat::webp};
   if (bytes.matches(12, "VP8 ")) {
     if (bytes.read(23, 3) != 0x2A019D) refuse("the WebP header is corrupt");

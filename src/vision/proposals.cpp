@@ -127,11 +127,17 @@ void ProposalOptions::visit(FieldVisitor& f) {
 
 void ProposalOptions::check(FieldChecker& c) const {
   if (kind != ProposalKind::grid) return;
-  int64_t windows = 0;
-  for (const GridLevel& level : grid.levels) windows += level.windows * level.windows;
+  const int64_t windows = most_regions(*this);
   c.require(windows >= 1 && windows <= max_regions, "grid.levels",
             "give " + std::to_string(windows) + " windows, max_regions is " + std::to_string(max_regions),
             "levels whose squares add up to 1 to max_regions");
+}
+
+int64_t most_regions(const ProposalOptions& options) {
+  if (options.kind == ProposalKind::selective_search) return options.max_regions;
+  int64_t windows = 0;
+  for (const GridLevel& level : options.grid.levels) windows += level.windows * level.windows;
+  return windows;
 }
 
 std::vector<Box> propose_regions(const Image& image, const ProposalOptions& options) {

@@ -64,8 +64,9 @@ std::unique_ptr<RegionFeatures> with_scaling(std::unique_ptr<RegionFeatures> fea
   if (scaling.width() != features->width() || scaling.features != features_fingerprint(options)) {
     throw UserError({.what = "was fitted on features of another kind or version",
                      .where = options.scaling,
-                     .hint = "fit it again: capture_data import-images --fit-scaling " + options.scaling});
+                     .hint = "import the training photos again with --fit-scaling"});
   }
+  if (options.width > 0 && options.width < scaling.scaled_width()) scaling.keep_directions(options.width);
   return std::make_unique<ScaledFeatures>(std::move(features), std::move(scaling));
 }
 
@@ -76,9 +77,8 @@ void FeatureOptions::visit(FieldVisitor& f) {
            {{"statistics", FeatureKind::statistics}, {"torchscript", FeatureKind::torchscript}});
   f.field("scaling", scaling, "A file made by import-images --fit-scaling: features are standardised by it.");
   f.field("width", width,
-          "Numbers a region. 0: as many as the features have. More: zeros behind them. Less: the strongest directions "
-          "where "
-          "a scaling is fitted, else a random projection.",
+          "Numbers a region; 0: as many as there are. More: zeros behind them. Less: the strongest directions of a "
+          "scaling that whitens, else a random projection.",
           {0, 65536});
   f.field("projection_seed", projection_seed, "Of the random projection.", {0, std::numeric_limits<int64_t>::max()});
   f.section("torchscript", torchscript, "A backbone whose feature map is pooled over each region.");
@@ -98,9 +98,11 @@ std::string features_fingerprint(const FeatureOptions& options) {
 
 std::unique_ptr<RegionFeatures> make_region_features(const FeatureOptions& options) {
   const bool backbone = options.kind == FeatureKind::torchscript;
+  const bool scaled = !options.scaling.empty();
   std::unique_ptr<RegionFeatures> features =
-      backbone ? make_torchscript_features(options.torchscript, options.width) : make_statistics_features();
-  if (!options.scaling.empty()) features = with_scaling(std::move(features), options);
+      backbone ? make_torchscript_features(options.torchscript, scaled ? 0 : options.width)
+               : make_statistics_features();
+  if (scaled) features = with_scaling(std::move(features), options);
   if (options.width == 0 || options.width == features->width()) return features;
   return std::make_unique<ProjectedFeatures>(std::move(features), options.width, options.projection_seed);
 }

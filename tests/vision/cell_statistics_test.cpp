@@ -108,8 +108,8 @@ std::vector<float> plain_texture(const cv::Mat& grey, int radius) {
   for (int y = 0; y < grey.rows; ++y) {
     for (int x = 0; x < grey.cols; ++x) {
       const int r = radius;
-      const std::array<int, 8> around = {at(y - r, x - r), at(y - r, x),     at(y - r, x + r), at(y, x + r),
-                                         at(y + r, x + r), at(y + r, x),     at(y + r, x - r), at(y, x - r)};
+      const std::array<int, 8> around = {at(y - r, x - r), at(y - r, x), at(y - r, x + r), at(y, x + r),
+                                         at(y + r, x + r), at(y + r, x), at(y + r, x - r), at(y, x - r)};
       unsigned pattern = 0;
       for (size_t i = 0; i < 8; ++i) pattern |= static_cast<unsigned>(around[i] > at(y, x) + 2) << i;
       bins[bin_of(pattern)] += 1;

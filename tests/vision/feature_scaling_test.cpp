@@ -23,8 +23,7 @@ TEST(ScalingFit, CentresAndScalesByDeviationAndFloor) {
   const FeatureScaling scaling = fit.finish("f", 0.5);
   const double deviation = std::sqrt(8.0 / 3);
   const double floor = 0.5 * deviation / 2;
-  std::vector<float> feature = {5, 11};
-  scaling.apply(feature);
+  const std::vector<float> feature = scaling.apply({5, 11});
   EXPECT_NEAR(feature[0], 2 / (deviation + floor), 1e-5);
   EXPECT_NEAR(feature[1], 1 / floor, 1e-5);
 }
@@ -32,9 +31,7 @@ TEST(ScalingFit, CentresAndScalesByDeviationAndFloor) {
 TEST(ScalingFit, LeavesFeaturesThatNeverMoveAtZero) {
   ScalingFit fit(2);
   fit.add(std::vector<float>{1, 2, 1, 2});
-  std::vector<float> feature = {1, 2};
-  fit.finish("f").apply(feature);
-  EXPECT_EQ(feature, (std::vector<float>{0, 0}));
+  EXPECT_EQ(fit.finish("f").apply({1, 2}), (std::vector<float>{0, 0}));
 }
 
 class ScalingFile : public ::testing::Test {

@@ -87,8 +87,8 @@ class ScaledFeatures : public ::testing::Test {
  protected:
   void TearDown() override { std::filesystem::remove(options_.scaling); }
 
-  FeatureOptions options_ = {
-      .scaling = std::filesystem::temp_directory_path() / ("capture_scaled_" + std::to_string(::getpid()))};
+  FeatureOptions options_ = {.scaling = std::filesystem::temp_directory_path() /
+                                        ("capture_scaled_" + std::to_string(::getpid()))};
 };
 
 TEST_F(ScaledFeatures, AreStandardisedBeforeTheirWidthChanges) {
@@ -102,6 +102,27 @@ TEST_F(ScaledFeatures, AreStandardisedBeforeTheirWidthChanges) {
   const std::vector<float> scaled = make_region_features(options_)->compute(image, whole(image));
   for (size_t i = 0; i < plain.size(); ++i) ASSERT_EQ(scaled[i], (plain[i] - 0.25F) * 2);
   EXPECT_EQ(scaled.back(), 0);
+}
+
+TEST_F(ScaledFeatures, KeepTheStrongestDirectionsOrFillWithZeros) {
+  const Image image = noise(100, 80);
+  const std::vector<float> plain = feature_of(image);
+  constexpr int64_t kDirections = 10;
+  FeatureScaling scaling{.mean = std::vector<float>(plain.size(), 0.25F),
+                         .scale = std::vector<float>(plain.size(), 1.0F),
+                         .features = features_fingerprint(options_),
+                         .directions = std::vector<float>(plain.size() * kDirections)};
+  // Direction j is twice number j.
+  for (size_t j = 0; j < kDirections; ++j) scaling.directions[j * kDirections + j] = 2;
+  write_scaling(options_.scaling, scaling);
+  for (const int64_t width : {int64_t{0}, int64_t{4}, kDirections, int64_t{15}}) {
+    options_.width = width;
+    const std::vector<float> values = make_region_features(options_)->compute(image, whole(image));
+    ASSERT_EQ(std::ssize(values), width == 0 ? kDirections : width);
+    for (size_t i = 0; i < values.size(); ++i) {
+      EXPECT_FLOAT_EQ(values[i], i < kDirections ? (plain[i] - 0.25F) * 2 : 0);
+    }
+  }
 }
 
 TEST_F(ScaledFeatures, RefuseAScalingOfOtherFeatures) {

@@ -44,6 +44,9 @@ TEST(Whitening, PutsTheStrongestDirectionFirst) {
   const std::vector<float> one = fitted(1).apply(correlated());
   ASSERT_EQ(one.size(), static_cast<size_t>(kRows));
   for (size_t row = 0; row < one.size(); ++row) EXPECT_NEAR(one[row], all[row * 3], 1e-4);
+  FeatureScaling first = fitted(3);
+  first.keep_directions(1);
+  EXPECT_EQ(first.directions, fitted(1).directions);
 }
 
 TEST(Whitening, ComesBackFromItsFileAndIsTheSameEachTime) {

@@ -23,6 +23,8 @@ struct FeatureScaling {
   int64_t width() const { return static_cast<int64_t>(mean.size()); }
   /// W where whitened, else D: the width that comes out.
   int64_t scaled_width() const;
+  /// Leaves the first (strongest) `count` of the directions; nothing where not whitened. count <= scaled_width()
+  void keep_directions(int64_t count);
   /// [n × D] → [n × scaled_width()]
   std::vector<float> apply(std::vector<float> features) const;
 };

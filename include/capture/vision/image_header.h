@@ -19,7 +19,8 @@ struct ImageHeader {
 
 /// Recognises the format by its first bytes and reads size and orientation; at most the header and the chunk or segment
 /// lengths are looked at. UserError, without a path, when the bytes are empty, of no known format (naming those that it
-/// recognises: GIF, HEIC, AVIF, JPEG XL, JPEG 2000, PDF, SVG), cut off within the header, or give a size of zero.
+/// recognises: GIF, HEIC, AVIF, JPEG XL, JPEG 2000, PDF, SVG), cut off (of JPEG, BMP and TIFF only a cut within the
+/// header shows here), or give a size of zero.
 ImageHeader read_image_header(std::span<const std::byte> bytes);
 
 }  // namespace capture

@@ -57,7 +57,10 @@ struct ProposalOptions {
   void check(FieldChecker& c) const;
 };
 
-/// At least one and at most `options.max_regions` boxes inside the image, in an order that depends on the pixels and
+/// The most boxes that a photo can get: the number of windows for the grid, max_regions for selective search.
+int64_t most_regions(const ProposalOptions& options);
+
+/// At least one and at most most_regions(options) boxes inside the image, in an order that depends on the pixels and
 /// the options alone: for the grid, level by level, row by row; for selective search, sizes mixed, large ones mostly
 /// first.
 std::vector<Box> propose_regions(const Image& image, const ProposalOptions& options);

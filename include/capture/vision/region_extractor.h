@@ -54,7 +54,8 @@ class RegionExtractor {
   explicit RegionExtractor(const VisionOptions& options);
 
   int64_t feature_width() const { return features_->width(); }
-  int64_t max_regions() const { return options_.proposals.max_regions; }
+  /// The most boxes that a photo can get.
+  int64_t max_regions() const { return most_regions(options_.proposals); }
 
   /// Equal for extractors that give equal regions for every photo: a digest of the options, of the files that they name
   /// and of the code's own version. Views and composites do not enter: they are photos like any other.

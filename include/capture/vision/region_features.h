@@ -47,10 +47,10 @@ struct FeatureOptions {
   void visit(FieldVisitor& f);
 };
 
-/// The features of `options`: what `kind` measures, standardised if there is a `scaling` file, brought to `width`.
-/// Statistics (colour, edges, texture: see statistics_features.cpp) fill a larger width with zeros and are randomly
-/// projected to a smaller one (see projection.h) unless the scaling whitens them to it; a backbone's features keep
-/// their width.
+/// The features of `options`: what `kind` measures, standardised or whitened if there is a `scaling` file, brought to
+/// `width`. To spare room, zeros are appended. To save it, a whitening's strongest directions are kept; without one,
+/// statistics (colour, edges, texture: see statistics_features.cpp) are randomly projected (see projection.h), and a
+/// backbone must give the width that is asked for.
 ///
 /// UserError when a TorchScript file cannot be loaded or gives no feature map of the configured width, or the scaling
 /// was fitted on other features.
