@@ -35,7 +35,7 @@ Rankings rank(const at::Tensor& queries, const at::Tensor& gallery, const Ground
   std::vector<std::string_view> ids;
   for (int32_t item = 0; item < truth.gallery_size(); ++item) ids.push_back(truth.item_id(item));
   Rankings rankings = empty_rankings(truth, "the rankings");
-  const auto found = search(queries, gallery, ids, options);
+  const auto found = exact_search(queries, gallery, ids, options);
   for (size_t q = 0; q < found.size(); ++q) {
     for (const Match& match : found[q]) {
       rankings.lines[q].items.push_back(match.item);

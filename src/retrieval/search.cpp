@@ -161,8 +161,8 @@ float exact_score(std::span<const float> query, std::span<const float> item) {
   return static_cast<float>(lanes[0]);
 }
 
-std::vector<std::vector<Match>> search(const at::Tensor& queries, const at::Tensor& gallery,
-                                       std::span<const std::string_view> ids, const SearchOptions& options) {
+std::vector<std::vector<Match>> exact_search(const at::Tensor& queries, const at::Tensor& gallery,
+                                             std::span<const std::string_view> ids, const SearchOptions& options) {
   TORCH_CHECK(queries.dim() == 2 && gallery.dim() == 2 && queries.size(1) == gallery.size(1), "search: shapes ",
               queries.sizes(), " and ", gallery.sizes());
   TORCH_CHECK(static_cast<int64_t>(ids.size()) == gallery.size(0), "search: one id a gallery row");

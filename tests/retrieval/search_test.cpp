@@ -42,9 +42,9 @@ std::vector<std::vector<Match>> naive_search(const at::Tensor& queries, const at
   return results;
 }
 
-std::vector<std::vector<Match>> search(const at::Tensor& queries, const at::Tensor& gallery,
-                                       const std::vector<std::string>& ids, const SearchOptions& options) {
-  return capture::search(queries, gallery, std::vector<std::string_view>(ids.begin(), ids.end()), options);
+std::vector<std::vector<Match>> exact_search(const at::Tensor& queries, const at::Tensor& gallery,
+                                             const std::vector<std::string>& ids, const SearchOptions& options) {
+  return capture::exact_search(queries, gallery, std::vector<std::string_view>(ids.begin(), ids.end()), options);
 }
 
 void expect_same(const std::vector<std::vector<Match>>& got, const std::vector<std::vector<Match>>& expected) {
@@ -89,14 +89,14 @@ TEST(Search, EqualsTheNaiveSearchOnRandomCases) {
     options.depth = 1 + random.below(static_cast<uint32_t>(items) + 20);
     options.query_tile = 1 + random.below(40);
     options.gallery_tile = 1 + random.below(150);
-    expect_same(search(queries, gallery, ids, options),
+    expect_same(exact_search(queries, gallery, ids, options),
                 naive_search(queries, gallery, ids, static_cast<size_t>(options.depth)));
   }
 }
 
 TEST(Search, AConstantScorerRanksByIdInByteOrder) {
   const std::vector<std::string> ids = {"g2", "霜", "g10", "", "z", "g1"};
-  const auto found = search(at::ones({2, 8}), at::full({6, 8}, 0.1), ids, {.depth = 5, .gallery_tile = 2});
+  const auto found = exact_search(at::ones({2, 8}), at::full({6, 8}, 0.1), ids, {.depth = 5, .gallery_tile = 2});
   for (const auto& matches : found) {
     std::vector<std::string> ranked;
     for (const Match& match : matches) ranked.push_back(ids[static_cast<size_t>(match.item)]);
@@ -114,12 +114,12 @@ TEST(Search, NeitherTilesNorReducedProductsChangeAnything) {
   const auto ids = shuffled_ids(3000, random);
   const auto expected = naive_search(queries, gallery, ids, 100);
   for (const int64_t tile : {7, 256, 3000, 8192}) {
-    expect_same(search(queries, gallery, ids, {.query_tile = std::min<int64_t>(tile, 20), .gallery_tile = tile}),
+    expect_same(exact_search(queries, gallery, ids, {.query_tile = std::min<int64_t>(tile, 20), .gallery_tile = tile}),
                 expected);
   }
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           at::Float32Precision::BF16);
-  const auto reduced = search(queries, gallery, ids, {});
+  const auto reduced = exact_search(queries, gallery, ids, {});
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           at::Float32Precision::NONE);
   expect_same(reduced, expected);
@@ -128,7 +128,7 @@ TEST(Search, NeitherTilesNorReducedProductsChangeAnything) {
 TEST(Search, HugeValuesAreRankedToo) {
   const at::Tensor gallery = at::tensor({1e30f, -1e30f, 3e38f, 0.0f}).unsqueeze(1).repeat({1, 40});
   const std::vector<std::string> ids = {"a", "b", "c", "d"};
-  expect_same(search(at::full({1, 40}, 2e8f), gallery, ids, {.gallery_tile = 1}),
+  expect_same(exact_search(at::full({1, 40}, 2e8f), gallery, ids, {.gallery_tile = 1}),
               naive_search(at::full({1, 40}, 2e8f), gallery, ids, 4));
 }
 
@@ -138,13 +138,13 @@ TEST(Search, ValuesThatAreNotFiniteAreRefusedByName) {
     at::Tensor rows = at::ones({2, 3});
     rows[1][2] = bad;
     try {
-      search(at::ones({1, 3}), rows, ids, {});
+      exact_search(at::ones({1, 3}), rows, ids, {});
       ADD_FAILURE();
     } catch (const UserError& error) {
       EXPECT_THAT(error.what(), HasSubstr("gallery item 1 ('b')"));
     }
     try {
-      search(rows, at::ones({2, 3}), ids, {});
+      exact_search(rows, at::ones({2, 3}), ids, {});
       ADD_FAILURE();
     } catch (const UserError& error) {
       EXPECT_THAT(error.what(), HasSubstr("query 1"));

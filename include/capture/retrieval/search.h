@@ -37,7 +37,7 @@ float exact_score(std::span<const float> query, std::span<const float> item);
 /// Tensors may be of any floating type, on any one device; scores are those of their values as float32. A fast product
 /// of tiles decides which pairs can be among the best at all, and those alone are scored exactly, so the result equals
 /// a naive search to the last place. UserError, naming the row, when a value is not finite.
-std::vector<std::vector<Match>> search(const at::Tensor& queries, const at::Tensor& gallery,
-                                       std::span<const std::string_view> ids, const SearchOptions& options = {});
+std::vector<std::vector<Match>> exact_search(const at::Tensor& queries, const at::Tensor& gallery,
+                                             std::span<const std::string_view> ids, const SearchOptions& options = {});
 
 }  // namespace capture
