@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "capture/base/error.h"
+#include "capture/model/hybrid_stream.h"
 
 namespace capture {
 

@@ -61,6 +61,11 @@ void TrainConfig::check(FieldChecker& c) const {
   c.require(loader.max_tokens <= model.text_positions, "loader.max_tokens",
             "is " + std::to_string(loader.max_tokens) + ", more than the model has positions for",
             "at most model.text_positions = " + std::to_string(model.text_positions));
+  c.require(model.co_transformer.layers == 0 || loader.max_tokens <= model.co_transformer.first_region,
+            "loader.max_tokens",
+            "is " + std::to_string(loader.max_tokens) + ", but the co-transformer's regions start at position " +
+                std::to_string(model.co_transformer.first_region),
+            "at most model.co_transformer.first_region");
 }
 
 ResumeEffect resume_effect(const std::string& key) {

@@ -1,16 +1,12 @@
 // Field numbers are those of TensorFlow's event.proto and summary.proto.
 #include "capture/train/event_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
-
-#include "capture/base/error.h"
 
 namespace capture {
 
@@ -83,21 +79,13 @@ uint32_t masked_crc32c(std::string_view bytes) {
   return std::rotr(crc, 15) + 0xA282EAD8U;
 }
 
-EventFile::EventFile(const std::filesystem::path& folder, int64_t first_step) : path_(folder / file_name()) {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    throw UserError({.what = std::string("cannot create the file: ") + std::strerror(errno), .where = path_.string()});
-  }
+EventFile::EventFile(const std::filesystem::path& folder, int64_t first_step) : file_(folder / file_name()) {
   std::string version = begin_event(0);
   put_bytes(version, 3, "brain.Event:2");
   write(version);
   std::string start = begin_event(first_step);
   put_bytes(start, 7, std::string("\x08\x01", 2));  // SessionLog { status: START }
   write(start);
-}
-
-EventFile::~EventFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void EventFile::scalars(int64_t step, const std::vector<std::pair<std::string, double>>& values) {
@@ -120,11 +108,7 @@ void EventFile::write(std::string_view event) {
   put_little_endian(record, masked_crc32c(record));
   record += event;
   put_little_endian(record, masked_crc32c(event));
-  if (::write(descriptor_, record.data(), record.size()) != static_cast<ssize_t>(record.size())) {
-    throw UserError({.what = std::string("cannot write the file: ") + std::strerror(errno),
-                     .where = path_.string(),
-                     .hint = "free some space, then run again with --resume auto"});
-  }
+  file_.append(record);
 }
 
 }  // namespace capture

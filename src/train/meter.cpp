@@ -23,7 +23,7 @@ bool Meter::add(const Values& values, int64_t samples) {
 Json Meter::means() const {
   Json json = Json::object();
   for (size_t i = 0; i < sums_.size(); ++i) {
-    json[StepValues::kNames[i]] = steps_ > 0 ? Json(sums_[i] / static_cast<double>(steps_)) : Json();
+    json[kNames[i]] = steps_ > 0 ? Json(sums_[i] / static_cast<double>(steps_)) : Json();
   }
   json["skipped"] = skipped_;
   return json;

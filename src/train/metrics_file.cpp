@@ -1,12 +1,5 @@
 #include "capture/train/metrics_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
-#include "capture/base/error.h"
 #include "capture/base/files.h"
 
 namespace capture {
@@ -30,33 +23,17 @@ std::string lines_up_to(const std::string& text, int64_t last_step) {
 
 }  // namespace
 
-MetricsFile::MetricsFile(std::filesystem::path path, int64_t last_step) : path_(std::move(path)) {
-  if (std::filesystem::exists(path_)) {
-    const std::string text = read_file(path_);
+MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step) {
+  if (std::filesystem::exists(path)) {
+    const std::string text = read_file(path);
     const std::string kept = lines_up_to(text, last_step);
-    if (kept != text) write_file(path_, kept);
+    if (kept != text) write_file(path, kept);
   }
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    throw UserError({.what = std::string("cannot open the file: ") + std::strerror(errno), .where = path_.string()});
-  }
-}
-
-MetricsFile::~MetricsFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  file_.emplace(path);
 }
 
 void MetricsFile::append(const Json& line) {
-  const std::string text = to_line(line) + "\n";
-  if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    throw UserError({.what = std::string("cannot write the file: ") + std::strerror(errno),
-                     .where = path_.string(),
-                     .hint = "free some space, then run again with --resume auto"});
-  }
-}
-
-void MetricsFile::sync() {
-  ::fsync(descriptor_);
+  file_->append(to_line(line) + "\n");
 }
 
 }  // namespace capture

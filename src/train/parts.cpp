@@ -26,14 +26,14 @@ void settle(int64_t& size, int64_t found, const char* key, const std::string& or
 void check_sequence(const TrainConfig& config, const Dataset& data) {
   const int64_t regions =
       config.loader.max_regions > 0 ? std::min(config.loader.max_regions, data.max_regions()) : data.max_regions();
-  const int64_t longest = config.loader.max_tokens + 1 + regions;
-  if (config.model.co_transformer.layers == 0 || longest <= config.model.co_transformer.positions) return;
-  throw UserError({.what = "model.co_transformer.positions is " +
-                           std::to_string(config.model.co_transformer.positions) + ", but " +
-                           std::to_string(config.loader.max_tokens) + " tokens, the global region and " +
-                           std::to_string(regions) + " regions need " + std::to_string(longest),
+  const auto& co = config.model.co_transformer;
+  const int64_t needed = co.first_region + 1 + regions;
+  if (co.layers == 0 || needed <= co.positions) return;
+  throw UserError({.what = "model.co_transformer.positions is " + std::to_string(co.positions) +
+                           ", but first_region = " + std::to_string(co.first_region) + ", the global region and " +
+                           std::to_string(regions) + " regions need " + std::to_string(needed),
                    .where = "the configuration",
-                   .hint = "raise it, or lower loader.max_tokens or loader.max_regions"});
+                   .hint = "raise it, or lower first_region or loader.max_regions"});
 }
 
 }  // namespace
@@ -58,6 +58,12 @@ TrainingParts open_parts(TrainConfig& config) {
   const bool classes =
       config.objective.region_objective == RegionObjective::classes && config.objective.masked_regions > 0;
   if (classes) {
+    if (!parts.training.has_classes()) {
+      throw UserError({.what = "objective.region_objective is classes, but the training data " +
+                               config.data.train.front() + " has no class probabilities",
+                       .where = "the configuration",
+                       .allowed = "features"});
+    }
     settle(config.model.region_outputs, parts.training.class_count(), "model.region_outputs",
            "the training data " + config.data.train.front());
   }

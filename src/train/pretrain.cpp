@@ -7,6 +7,7 @@
 #include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/model/weights.h"
+#include "capture/tensor/runtime.h"
 #include "capture/tensor/safetensors.h"
 #include "capture/train/initial_weights.h"
 
@@ -39,7 +40,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   TrainConfig config = request.config;
   RunFolder folder(request.output, request.resume);
   TrainingParts parts = open_parts(config);
-  if (config.trainer.threads > 0) at::set_num_threads(static_cast<int>(config.trainer.threads));
+  tune_cpu_runtime(config.trainer.threads);
   if (folder.start()) compare_configs(folder.start()->state.at("config"), to_json(config));
 
   std::vector<std::string> initialized;
@@ -53,10 +54,10 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   model->to(parts.device);
   model->train();
 
+  Trainer trainer(config, parts, model, std::move(initialized), folder, group);
   if (group.rank() == 0) begin_folder(folder, config);
   describe(parts, model, length_of(config, parts.training.size(), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
-  Trainer trainer(config, parts, model, std::move(initialized), folder, group);
   return trainer.run();
 }
 

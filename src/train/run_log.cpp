@@ -32,7 +32,7 @@ void RunLog::training(RunPosition at, double learning_rate, const Meter& meter, 
 
 void RunLog::validation(RunPosition at, const std::array<double, 4>& losses) {
   Json values = Json::object();
-  for (size_t i = 0; i < losses.size(); ++i) values[StepValues::kNames[i]] = losses[i];
+  for (size_t i = 0; i < losses.size(); ++i) values[Meter::kNames[i]] = losses[i];
   metrics_.append({{"step", at.step}, {"epoch", at.epoch}, {"validation", values}});
   events_.scalars(at.step, tagged("validation", values));
 }

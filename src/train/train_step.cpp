@@ -64,7 +64,7 @@ std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& ba
   return shares;
 }
 
-StepValues TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
+at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
   const auto shares = shares_of(batches);
   at::Tensor losses;
   for (size_t i = 0; i < batches.size(); ++i) {
@@ -79,7 +79,8 @@ StepValues TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
       loss = pretraining_losses(*model_, to(batches[i].inputs, device_), to(batches[i].targets, device_), objective,
                                 group_);
     }
-    loss.total.backward();
+    // Where nothing is masked and nothing else is asked for, there is nothing to learn.
+    if (loss.total.requires_grad()) loss.total.backward();
     const at::NoGradGuard no_gradient;
     at::Tensor values = at::stack({loss.total.detach(), loss.masked_tokens * shares[i].tokens,
                                    loss.masked_regions * shares[i].regions, loss.contrastive * shares[i].pairs});
@@ -91,7 +92,7 @@ StepValues TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
   }
   const at::Tensor norm = optimizer_.step(rate_factor, losses);
   optimizer_.clear_gradients();
-  return {at::cat({losses, norm.unsqueeze(0)})};
+  return at::cat({losses, norm.unsqueeze(0)});
 }
 
 std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,

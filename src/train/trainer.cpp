@@ -22,6 +22,12 @@ RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t
   length.batches_per_step = config.trainer.accumulation;
   length.batches_per_epoch = (share + (loader.drop_last ? 0 : loader.batch_size - 1)) / loader.batch_size;
   length.steps_per_epoch = (length.batches_per_epoch + length.batches_per_step - 1) / length.batches_per_step;
+  if (length.batches_per_epoch == 0) {
+    throw UserError({.what = "loader.drop_last leaves no batch: each process has " + std::to_string(share) +
+                             " samples for batches of " + std::to_string(loader.batch_size),
+                     .where = "the configuration",
+                     .hint = "lower loader.batch_size, or set loader.drop_last to false"});
+  }
   length.total_steps = config.trainer.steps > 0 ? config.trainer.steps : config.trainer.epochs * length.steps_per_epoch;
   return length;
 }
@@ -45,7 +51,6 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       length_(length_of(config, parts.training.size(), group.world_size())) {
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
-  if (group_.rank() == 0) log_.emplace(folder.path(), step_);
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
@@ -83,6 +88,7 @@ bool Trainer::is_due(int64_t interval) const {
 
 TrainOutcome Trainer::run() {
   const StopRequest stop;
+  if (group_.rank() == 0) log_.emplace(folder_.path(), step_);
   if (step_ < length_.total_steps) {
     Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, plan());
     TORCH_INTERNAL_ASSERT(loader.batches_per_epoch() == length_.batches_per_epoch);
@@ -122,7 +128,7 @@ void Trainer::take_step(Loader& loader) {
 
 void Trainer::settle_pending() {
   for (const auto& [step, samples, values] : pending_) {
-    const at::Tensor host = values.values.cpu();
+    const at::Tensor host = values.cpu();
     const float* numbers = host.const_data_ptr<float>();
     Meter::Values doubles;
     std::copy_n(numbers, doubles.size(), doubles.begin());

@@ -150,7 +150,31 @@ class Runs(TrainCase):
         self.assertSameRun("first", "second")
         self.assertEqual(self.config.read_text(), (self.folder / "second/config.resolved.json").read_text())
 
+    def test_accumulation_does_not_change_masked_losses(self):
+        common = ["--set", "trainer.steps=1", "--set", "trainer.log_interval=1", "--set", "model.dropout=0", "--set",
+                  "model.attention_dropout=0", "--set", "objective.contrastive=0", "--set", "data.validation=[]"]
+        self.must_train("whole", *common, "--set", "loader.batch_size=8", "--set", "trainer.accumulation=1")
+        self.must_train("parts", *common, "--set", "loader.batch_size=2", "--set", "trainer.accumulation=4")
+        whole, parts = self.lines("whole")[0], self.lines("parts")[0]
+        for key in ["loss", "masked_tokens", "masked_regions", "gradient_norm"]:
+            self.assertAlmostEqual(whole[key], parts[key], delta=2e-6 * max(1, whole[key]))
 
+    def test_starts_from_weights_of_ours(self):
+        self.must_train("first", "--set", "trainer.steps=2")
+        self.must_train("second", "--set", "trainer.steps=1", "--set", "optimizer.learning_rate=0", "--init",
+                        self.weights("first"))
+        self.assertEqual(self.weights("first").read_bytes(), self.weights("second").read_bytes())
+
+    def test_help_and_schema_come_from_the_options(self):
+        help_text = subprocess.run([BIN / "capture_train", "--help-config"], capture_output=True, text=True, check=True)
+        self.assertIn("trainer.max_bad_steps = 10", help_text.stdout)
+        schema = json.loads(subprocess.run([BIN / "capture_train", "--print-schema"], capture_output=True, check=True).stdout)
+        self.assertFalse(schema["properties"]["optimizer"]["additionalProperties"])
+        committed = SOURCE / "configs/capture_train.schema.json"
+        self.assertEqual(schema, json.loads(committed.read_text()),
+                         "run `capture_train --print-schema > configs/capture_train.schema.json`")
+        reference = (SOURCE / "docs/configuration.md").read_text()
+        self.assertIn(help_text.stdout.strip(), reference, "docs/configuration.md must hold what --help-config prints")
 
 
 class Interruptions(TrainCase):
@@ -224,6 +248,32 @@ class Refusals(TrainCase):
         done = self.train("run", *[word for setting in settings for word in ("--set", setting)], *arguments)
         self.refused(done, *parts)
         self.assertFalse((self.folder / "run").exists(), "nothing may be written")
+
+    def test_configurations(self):
+        self.refuse("trainer.epoch", "trainer.epochs", settings=["trainer.epoch=3"])
+        self.refuse("loader.batch_size", "whole number", settings=['loader.batch_size="many"'])
+        self.refuse("optimizer.beta1", settings=["optimizer.beta1=1.5"])
+        self.refuse("optimizer.type", "adamw", "bert_adam", settings=["optimizer.type=adam"])
+        self.refuse("schedule.warmup_steps", settings=["schedule.warmup_steps=9", "trainer.steps=5"])
+        self.refuse("loader.max_tokens", "model.text_positions", settings=["loader.max_tokens=17"])
+        self.refuse("loader.max_tokens", "first_region", settings=["model.co_transformer.first_region=11"])
+        self.refuse("model.text.heads", "divis", settings=["model.text.heads=3"])
+        self.refuse("optimizer.scales", "txt_stream", settings=['optimizer.scales=[{"prefix":"txt_stream","scale":2}]'])
+        self.config.write_text("{\n  \"trainer\": {\n    \"seed\": 1,\n    \"seed\": 2\n  }\n}\n")
+        self.refuse("config.json:4", "seed")
+        self.config.unlink()
+        self.refuse("config.json")
+
+    def test_data(self):
+        self.refuse("data.train", settings=["data.train=[]"])
+        self.refuse("nowhere", settings=['data.train=["nowhere"]'])
+        self.refuse("model.feature_width", "8", "4", settings=[f'data.train=["{DATA}/narrow"]', "model.feature_width=8"])
+        self.refuse("model.feature_width", "validation", settings=[f'data.validation=["{DATA}/narrow"]'])
+        self.refuse("model.vocabulary_size", "15", settings=["model.vocabulary_size=21128"])
+        self.refuse("no_vocab.txt", settings=["tokenizer.file=no_vocab.txt"])
+        self.refuse("model.co_transformer.positions", settings=["model.co_transformer.positions=42"])
+        self.refuse("class", settings=["objective.region_objective=classes"])
+        self.refuse("drop_last", settings=["loader.drop_last=true", "loader.batch_size=64"])
 
     def test_devices_and_weights(self):
         self.refuse("device", settings=["trainer.device=tpu"])

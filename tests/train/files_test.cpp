@@ -3,11 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 
+#include "capture/base/error.h"
 #include "capture/train/event_file.h"
 #include "capture/train/metrics_file.h"
 
@@ -42,6 +45,22 @@ TEST(MetricsFile, DropsALineThatWasCutOff) {
   write_file(path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"lo");
   { MetricsFile file(path, 9); }
   EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST(MetricsFile, AFullDiskLeavesNoHalfLine) {
+  const auto path = fresh_folder("metrics_full") / "metrics.jsonl";
+  MetricsFile file(path, 0);
+  file.append({{"step", 1}});
+  // A limit on file sizes, 5 bytes into the next line, stands for the disk.
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit full{.rlim_cur = read_file(path).size() + 5, .rlim_max = before.rlim_max};
+  const auto action = std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &full);
+  EXPECT_THROW(file.append({{"step", 2}}), UserError);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, action);
+  EXPECT_EQ(read_file(path), "{\"step\":1}\n");
 }
 
 TEST(EventFile, ChecksumsAreMaskedCrc32c) {

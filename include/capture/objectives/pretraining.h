@@ -5,10 +5,11 @@
 
 #include "capture/base/fields.h"
 #include "capture/distributed/process_group.h"
-#include "capture/model/hybrid_stream.h"
 #include "capture/tensor/pair_batch.h"
 
 namespace capture {
+
+class HybridStreamModelImpl;
 
 /// What a masked region's prediction is held against.
 enum class RegionObjective {

@@ -14,10 +14,11 @@
 #include <vector>
 
 #include "capture/base/json.h"
-#include "capture/model/hybrid_stream.h"
 #include "capture/train/optimizer.h"
 
 namespace capture {
+
+class HybridStreamModelImpl;
 
 /// One checkpoint, opened and verified.
 struct Checkpoint {

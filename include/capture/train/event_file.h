@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "capture/train/append_file.h"
+
 namespace capture {
 
 /// CRC-32C (Castagnoli) as TFRecord stores it: rotated right by 15 and offset, so that a checksum of data that holds
@@ -20,18 +22,13 @@ class EventFile {
   /// Opens a new file. `first_step`: TensorBoard forgets what earlier files of the folder say from that step on, so
   /// that a resumed run's curves have no double strands. UserError when the file cannot be made.
   EventFile(const std::filesystem::path& folder, int64_t first_step);
-  ~EventFile();
-  EventFile(const EventFile&) = delete;
-  EventFile& operator=(const EventFile&) = delete;
-
   /// Scalars by tag ("train/loss") at a step. UserError when the file cannot be written.
   void scalars(int64_t step, const std::vector<std::pair<std::string, double>>& values);
 
  private:
   void write(std::string_view event);
 
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace capture

@@ -5,14 +5,16 @@
 #include <cstdint>
 
 #include "capture/base/json.h"
-#include "capture/train/train_step.h"
 
 namespace capture {
 
 /// Host-side sums; what it holds is part of a checkpoint, so that a line which spans a kill is the same line.
 class Meter {
  public:
-  using Values = std::array<double, StepValues::kNames.size()>;
+  /// What a step computes, by the names that metrics.jsonl gives them; losses but for the first are unweighted.
+  static constexpr std::array<const char*, 5> kNames = {"loss", "masked_tokens", "masked_regions", "contrastive",
+                                                        "gradient_norm"};
+  using Values = std::array<double, kNames.size()>;
 
   /// Returns whether the step counted: false when a value is not finite, which is when the optimiser skipped it.
   bool add(const Values& values, int64_t samples);

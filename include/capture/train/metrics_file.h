@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "capture/base/json.h"
+#include "capture/train/append_file.h"
 
 namespace capture {
 
@@ -13,20 +15,16 @@ class MetricsFile {
  public:
   /// Drops every line beyond `last_step`, and a last line that was cut off, then appends. UserError when the file
   /// cannot be written.
-  MetricsFile(std::filesystem::path path, int64_t last_step);
-  ~MetricsFile();
-  MetricsFile(const MetricsFile&) = delete;
-  MetricsFile& operator=(const MetricsFile&) = delete;
+  MetricsFile(const std::filesystem::path& path, int64_t last_step);
 
-  /// UserError when the disk is full.
+  /// UserError, with nothing of the line written, when the disk is full.
   void append(const Json& line);
 
   /// Makes what was appended survive a power cut; before a checkpoint, which promises these lines.
-  void sync();
+  void sync() { file_->sync(); }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::optional<AppendFile> file_;
 };
 
 }  // namespace capture

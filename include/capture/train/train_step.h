@@ -14,13 +14,6 @@
 
 namespace capture {
 
-/// What a step computed, by the names that metrics.jsonl gives them.
-struct StepValues {
-  static constexpr std::array<const char*, 5> kNames = {"loss", "masked_tokens", "masked_regions", "contrastive",
-                                                        "gradient_norm"};
-  at::Tensor values;  ///< [5] float32 on the device; losses are unweighted but for the first
-};
-
 /// Dropout for one forward pass: seeds LibTorch's generators from the run's seed, the step, the batch within the step
 /// and the rank, so that a checkpoint needs to keep no generator state.
 void seed_dropout(at::Device device, int64_t seed, int64_t step, int64_t batch, int64_t rank);
@@ -31,8 +24,9 @@ class TrainStep {
             ProcessGroup group);
 
   /// Step number `step` on this rank's share of its batches, at least one. The step's masked losses are means over all
-  /// masked positions in all batches of all ranks; the contrastive loss is the mean over batches.
-  StepValues run(const std::vector<Batch>& batches, int64_t step, double rate_factor);
+  /// masked positions in all batches of all ranks; the contrastive loss is the mean over their pairs. Returns what
+  /// Meter::kNames lists: [5] float32 on the device.
+  at::Tensor run(const std::vector<Batch>& batches, int64_t step, double rate_factor);
 
  private:
   /// Shares of a batch in the step's three losses.
@@ -48,7 +42,7 @@ class TrainStep {
   ProcessGroup group_;
 };
 
-/// Mean losses over a dataset, masked the same way every time; the first four of StepValues. Runs on every rank.
+/// Mean losses over a dataset, masked the same way every time; the first four of Meter::kNames. Runs on every rank.
 std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
                                const TrainConfig& config, at::Device device, const ProcessGroup& group);
 

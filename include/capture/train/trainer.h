@@ -29,6 +29,7 @@ struct RunLength {
   int64_t total_steps;
 };
 
+/// UserError when not even one batch is to be had.
 RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t world_size);
 
 /// A model's parameters under their full names, in its own order.
@@ -45,11 +46,12 @@ struct TrainOutcome {
 class Trainer {
  public:
   /// Takes optimiser, meters and position from the checkpoint that `folder` starts at; `model` has its weights already.
-  /// `initialized`: parameters that came from BERT weights.
+  /// `initialized`: parameters that came from BERT weights. Writes nothing.
   Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
           std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group);
 
-  /// Trains to the end, or until SIGTERM or SIGINT, and leaves a checkpoint of the last finished step.
+  /// Trains in the opened folder to the end, or until SIGTERM or SIGINT, and leaves a checkpoint of the last finished
+  /// step.
   TrainOutcome run();
 
  private:
@@ -62,7 +64,7 @@ class Trainer {
   struct Pending {
     int64_t step;
     int64_t samples;
-    StepValues values;
+    at::Tensor values;
   };
 
   void restore(const Checkpoint& checkpoint);

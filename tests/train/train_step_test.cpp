@@ -1,0 +1,167 @@
+#include "capture/train/train_step.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "capture/data/loader.h"
+#include "capture/train/meter.h"
+#include "capture/train/trainer.h"
+#include "data/letters.h"
+#include "data/support.h"
+#include "distributed/on_ranks.h"
+
+namespace capture {
+namespace {
+
+/// A dataset of 16 pairs and a model without dropout, trained in different divisions of the same steps.
+class TrainStepTest : public ::testing::Test {
+ protected:
+  TrainStepTest() {
+    write_samples(folder_ / "train.capshard", layout_, 16);
+    data_.emplace(folder_.path());
+    config_.model.width = 16;
+    config_.model.projection_width = 8;
+    config_.model.vocabulary_size = letters_.vocabulary_size();
+    config_.model.feature_width = layout_.feature_width;
+    config_.model.text_positions = 16;
+    config_.model.dropout = config_.model.attention_dropout = 0;
+    config_.model.text = config_.model.image = {.layers = 1, .heads = 2, .feed_forward = 16};
+    config_.model.cross = {.layers = 1, .heads = 2, .width = 8};
+    config_.model.co_transformer = {.layers = 1, .heads = 2, .positions = 32, .first_region = 16};
+    config_.loader.max_tokens = 16;
+    config_.loader.workers = 0;
+    config_.masking.token_probability = config_.masking.region_probability = 0.3;
+    config_.optimizer.learning_rate = 1e-2;
+  }
+
+  /// What a run leaves: every parameter in one vector, and the values of each step.
+  struct Result {
+    at::Tensor weights;
+    std::vector<at::Tensor> values;
+  };
+
+  /// Trains four steps of 8 pairs, `batch_size` at a time on each rank.
+  Result train(int64_t batch_size, const ProcessGroup& group = {}) const {
+    TrainConfig config = config_;
+    config.loader.batch_size = batch_size;
+    HybridStreamModel model(config.model, 3);
+    model->train();
+    Optimizer optimizer(named_parameters_of(*model), config.optimizer);
+    TrainStep step(model, optimizer, config, at::kCPU, group);
+    Loader loader(*data_, letters_, config.loader, config.masking,
+                  {.epochs = 2, .rank = group.rank(), .world_size = group.world_size()});
+    Result result;
+    for (int64_t number = 0; number < 4; ++number) {
+      std::vector<Batch> batches;
+      for (int64_t pairs = 0; pairs < 8; pairs += batch_size * group.world_size()) {
+        batches.push_back(std::move(*loader.next()));
+      }
+      result.values.push_back(step.run(batches, number, 1.0));
+    }
+    std::vector<at::Tensor> flat;
+    for (const auto& [name, parameter] : named_parameters_of(*model)) flat.push_back(parameter.detach().reshape(-1));
+    result.weights = at::cat(flat);
+    return result;
+  }
+
+  static void expect_same(const Result& actual, const Result& expected) {
+    for (size_t i = 0; i < expected.values.size(); ++i) {
+      EXPECT_TRUE(at::allclose(actual.values[i], expected.values[i], 1e-5, 1e-6))
+          << "step " << i << ": " << actual.values[i] << " and " << expected.values[i];
+    }
+    EXPECT_LT((actual.weights - expected.weights).norm().item<double>(), 1e-5 * expected.weights.norm().item<double>());
+  }
+
+  TemporaryFolder folder_;
+  const ShardLayout layout_ = small_layout();
+  Letters letters_;
+  std::optional<Dataset> data_;
+  TrainConfig config_;
+};
+
+TEST_F(TrainStepTest, RanksTogetherDoWhatOneProcessDoes) {
+  const Result whole = train(8);
+  for (const int64_t ranks : {2, 4}) {
+    on_ranks(ranks, [&](const ProcessGroup& group) { expect_same(train(8 / ranks, group), whole); });
+  }
+}
+
+TEST_F(TrainStepTest, AccumulationChangesNothingButTheNegatives) {
+  config_.objective.contrastive = 0;
+  const Result whole = train(8);
+  expect_same(train(4), whole);
+  expect_same(train(1), whole);
+  on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group), whole); });
+}
+
+TEST_F(TrainStepTest, AStepWithoutAnythingMaskedIsNoStep) {
+  config_.masking.token_probability = config_.masking.region_probability = 0;
+  config_.objective.contrastive = 0;
+  const Result result = train(4);
+  for (const auto& values : result.values) EXPECT_TRUE(values.equal(at::zeros({5})));
+}
+
+TEST_F(TrainStepTest, ALossThatIsNotFiniteChangesNoWeight) {
+  const Result good = train(8);
+  HybridStreamModel fresh(config_.model, 3);
+  config_.objective.masked_regions = INFINITY;
+  const Result bad = train(8);
+  std::vector<at::Tensor> flat;
+  for (const auto& [name, parameter] : named_parameters_of(*fresh)) flat.push_back(parameter.detach().reshape(-1));
+  EXPECT_TRUE(bad.weights.equal(at::cat(flat)));
+  EXPECT_FALSE(good.weights.equal(bad.weights));
+}
+
+TEST_F(TrainStepTest, ValidationIsTheSameWhateverTheBatchesAndRanks) {
+  HybridStreamModel model(config_.model, 3);
+  config_.objective.contrastive = 0;  // its mean does depend on the batches
+  config_.loader.batch_size = 16;
+  const auto whole = validate(model, *data_, letters_, config_, at::kCPU, {});
+  EXPECT_GT(whole[1], 0);
+  EXPECT_TRUE(model->is_training());
+  on_ranks(2, [&](const ProcessGroup& group) {
+    TrainConfig config = config_;
+    config.loader.batch_size = 3;
+    HybridStreamModel own(config.model, 3);
+    const auto parts = validate(own, *data_, letters_, config, at::kCPU, group);
+    for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(parts[i], whole[i], 1e-5);
+  });
+}
+
+TEST(Meter, SkipsWhatIsNotFiniteAndGoesOnFromItsState) {
+  Meter meter;
+  EXPECT_TRUE(meter.add({1, 2, 3, 4, 5}, 8));
+  EXPECT_FALSE(meter.add({NAN, 2, 3, 4, 5}, 8));
+  EXPECT_FALSE(meter.add({1, 2, 3, 4, INFINITY}, 8));
+  EXPECT_EQ(meter.skipped_in_a_row(), 2);
+  Meter other;
+  other.load_state(meter.state());
+  EXPECT_TRUE(other.add({3, 2, 3, 4, 5}, 8));
+  EXPECT_EQ(other.skipped_in_a_row(), 0);
+  EXPECT_EQ(other.means().at("loss"), 2.0);
+  EXPECT_EQ(other.means().at("skipped"), 2);
+  other.reset();
+  EXPECT_TRUE(other.means().at("loss").is_null());
+  EXPECT_EQ(other.skipped_in_all(), 2);
+}
+
+TEST(RunLength, CountsTheLastBatchOfAnEpochUnlessItIsDropped) {
+  TrainConfig config;
+  config.loader.batch_size = 10;
+  config.trainer.accumulation = 2;
+  config.trainer.epochs = 3;
+  EXPECT_EQ(length_of(config, 41, 1).batches_per_epoch, 5);
+  EXPECT_EQ(length_of(config, 41, 1).steps_per_epoch, 3);
+  EXPECT_EQ(length_of(config, 41, 1).total_steps, 9);
+  EXPECT_EQ(length_of(config, 41, 2).batches_per_epoch, 3);
+  config.loader.drop_last = true;
+  EXPECT_EQ(length_of(config, 41, 1).batches_per_epoch, 4);
+  EXPECT_THROW(length_of(config, 9, 1), UserError);
+  config.trainer.steps = 7;
+  EXPECT_EQ(length_of(config, 41, 1).total_steps, 7);
+}
+
+}  // namespace
+}  // namespace capture
