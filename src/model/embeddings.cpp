@@ -15,12 +15,6 @@ TextEmbeddingImpl::TextEmbeddingImpl(const HybridStreamModelOptions& options)
 
 at::Tensor TextEmbeddingImpl::forward(const at::Tensor& ids) const {
   const int64_t length = ids.size(1);
-  if (length > position->weight.size(0)) {
-    throw UserError({.what = "a text of " + std::to_string(length) + " tokens is longer than the model's " +
-                             std::to_string(position->weight.size(0)) + " positions",
-                     .where = "model.text_positions",
-                     .hint = "cut texts shorter or use a model with more positions"});
-  }
   // The two small tables are added once, not once a sample.
   const at::Tensor offsets = position->weight.narrow(0, 0, length) + type->weight.narrow(0, 0, 1);
   return at::dropout(norm->forward(word->forward(ids) + offsets), dropout_, is_training());

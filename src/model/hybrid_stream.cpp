@@ -81,6 +81,7 @@ HybridStreamModelImpl::HybridStreamModelImpl(const HybridStreamModelOptions& opt
 }
 
 HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PairBatch& batch) const {
+  options_.require_positions(batch.token_ids.size(1), batch.region_features.size(1) - 1);
   States states;
   states.text = text_embedding->forward(batch.token_ids);
   states.regions = region_embedding->forward(batch.region_features, batch.region_locations);
@@ -109,19 +110,6 @@ at::Tensor HybridStreamModelImpl::joined(const States& states) const {
   const int64_t tokens = states.text.size(1);
   const int64_t regions = states.regions.size(1);
   const int64_t first_region = options_.co_transformer.first_region;
-  const int64_t positions = options_.co_transformer.positions;
-  if (tokens > first_region) {
-    throw UserError({.what = "a text of " + std::to_string(tokens) +
-                             " tokens runs into the regions, which start at position " + std::to_string(first_region),
-                     .where = "model.co_transformer.first_region",
-                     .allowed = "at least the longest text, loader.max_tokens"});
-  }
-  if (first_region + regions > positions) {
-    throw UserError({.what = std::to_string(regions) + " regions behind position " + std::to_string(first_region) +
-                             " are more than the model's " + std::to_string(positions) + " positions",
-                     .where = "model.co_transformer.positions",
-                     .allowed = "at least " + std::to_string(first_region + regions)});
-  }
   const at::Tensor& table = co_position->weight;
   const at::Tensor places = at::cat({table.narrow(0, 0, tokens), table.narrow(0, first_region, regions)});
   const at::Tensor sum = at::cat({states.text, states.regions}, 1) + places;

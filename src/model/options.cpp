@@ -1,6 +1,7 @@
 #include "capture/model/options.h"
 
 #include "capture/base/config.h"
+#include "capture/base/error.h"
 
 namespace capture {
 
@@ -72,6 +73,31 @@ void HybridStreamModelOptions::check(FieldChecker& c) const {
     c.require(co_transformer.first_region < co_transformer.positions, "co_transformer.first_region",
               "position " + std::to_string(co_transformer.first_region) + " does not exist",
               "less than co_transformer.positions, " + std::to_string(co_transformer.positions));
+  }
+}
+
+void HybridStreamModelOptions::require_positions(int64_t tokens, int64_t regions) const {
+  if (tokens > text_positions) {
+    throw UserError({.what = "texts of " + std::to_string(tokens) + " tokens are longer than the model's " +
+                             std::to_string(text_positions) + " positions",
+                     .where = "model.text_positions",
+                     .allowed = "at least " + std::to_string(tokens)});
+  }
+  if (co_transformer.layers == 0) return;
+  if (tokens > co_transformer.first_region) {
+    throw UserError({.what = "texts of " + std::to_string(tokens) +
+                             " tokens run into the regions, which start at position " +
+                             std::to_string(co_transformer.first_region),
+                     .where = "model.co_transformer.first_region",
+                     .allowed = "at least " + std::to_string(tokens)});
+  }
+  const int64_t needed = co_transformer.first_region + 1 + regions;
+  if (needed > co_transformer.positions) {
+    throw UserError({.what = std::to_string(regions) + " regions and the global one, from position " +
+                             std::to_string(co_transformer.first_region) + " on, are more than the model's " +
+                             std::to_string(co_transformer.positions) + " positions",
+                     .where = "model.co_transformer.positions",
+                     .allowed = "at least " + std::to_string(needed)});
   }
 }
 

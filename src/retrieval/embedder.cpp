@@ -36,17 +36,7 @@ void check_fit(const HybridStreamModelOptions& model, const Dataset& dataset, co
   require_equal(model.feature_width, dataset.feature_width(), "features of width", name_of(dataset));
   const int64_t regions =
       options.max_regions == 0 ? dataset.max_regions() : std::min(options.max_regions, dataset.max_regions());
-  const CoTransformerOptions& co = model.co_transformer;
-  const int64_t tokens = co.layers > 0 ? std::min(model.text_positions, co.first_region) : model.text_positions;
-  if (options.max_tokens > tokens) {
-    throw UserError({.what = "the model has no positions for " + std::to_string(options.max_tokens) + " tokens",
-                     .allowed = "at most " + std::to_string(tokens)});
-  }
-  if (co.layers > 0 && co.first_region + 1 + regions > co.positions) {
-    throw UserError({.what = "the model has no positions for " + std::to_string(regions) + " regions",
-                     .where = name_of(dataset),
-                     .allowed = "at most " + std::to_string(co.positions - co.first_region - 1)});
-  }
+  model.require_positions(options.max_tokens, regions);
 }
 
 /// Puts the rows of a batch where their samples stand.

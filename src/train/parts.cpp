@@ -26,14 +26,7 @@ void settle(int64_t& size, int64_t found, const char* key, const std::string& or
 void check_sequence(const TrainConfig& config, const Dataset& data) {
   const int64_t regions =
       config.loader.max_regions > 0 ? std::min(config.loader.max_regions, data.max_regions()) : data.max_regions();
-  const auto& co = config.model.co_transformer;
-  const int64_t needed = co.first_region + 1 + regions;
-  if (co.layers == 0 || needed <= co.positions) return;
-  throw UserError({.what = "model.co_transformer.positions is " + std::to_string(co.positions) +
-                           ", but first_region = " + std::to_string(co.first_region) + ", the global region and " +
-                           std::to_string(regions) + " regions need " + std::to_string(needed),
-                   .where = "the configuration",
-                   .hint = "raise it, or lower first_region or loader.max_regions"});
+  config.model.require_positions(config.loader.max_tokens, regions);
 }
 
 }  // namespace

@@ -225,13 +225,13 @@ TEST(HybridStreamModel, ContradictingOptionsAreRefusedByKey) {
 
 TEST(HybridStreamModel, InputsThatDoNotFitAreRefused) {
   const HybridStreamModel model = model_of({1, 1, 1, 1});
-  expect_refused([&] { model->forward(small_batch({13}, {2})); }, "a text of 13 tokens is longer than");
-  expect_refused([&] { model->forward(small_batch({2}, {9})); }, "9 regions behind position 12");
+  expect_refused([&] { model->forward(small_batch({13}, {2})); }, "texts of 13 tokens are longer than");
+  expect_refused([&] { model->forward(small_batch({2}, {9})); }, "8 regions and the global one, from position 12 on");
   expect_refused([&] { model->forward(small_batch({2}, {3}, 11)); },
                  "region features are 11 wide and the model expects 10");
   HybridStreamModelOptions options = small_options(1, 1, 1, 1);
   options.co_transformer.first_region = 4;
-  expect_refused([&] { small_model(options)->forward(small_batch({5}, {3})); }, "runs into the regions");
+  expect_refused([&] { small_model(options)->forward(small_batch({5}, {3})); }, "run into the regions");
 }
 
 TEST(HybridStreamModel, TheDefaultIsThePapersModel) {

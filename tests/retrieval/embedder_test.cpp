@@ -109,9 +109,9 @@ TEST_F(EmbedderTest, WhatDoesNotFitTheModelIsRefused) {
   options.text_positions = 8;
   EXPECT_THAT(refusal(options, {.max_tokens = 9}), HasSubstr("9 tokens"));
   options.co_transformer.first_region = 7;
-  EXPECT_THAT(refusal(options, {.max_tokens = 8}), HasSubstr("at most 7"));
+  EXPECT_THAT(refusal(options, {.max_tokens = 8}), HasSubstr("model.co_transformer.first_region"));
   options.co_transformer.positions = 12;
-  EXPECT_THAT(refusal(options, {.max_tokens = 7}), HasSubstr("at most 4"));
+  EXPECT_THAT(refusal(options, {.max_tokens = 7}), HasSubstr("model.co_transformer.positions"));
   EXPECT_EQ(refusal(options, {.max_tokens = 7, .max_regions = 4}), "accepted");
 }
 

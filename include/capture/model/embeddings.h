@@ -10,7 +10,7 @@ namespace capture {
 class TextEmbeddingImpl : public torch::nn::Module {
  public:
   explicit TextEmbeddingImpl(const HybridStreamModelOptions& options);
-  /// ids [B, T] int64 → [B, T, width]. UserError when T exceeds the positions.
+  /// ids [B, T] int64 → [B, T, width].
   at::Tensor forward(const at::Tensor& ids) const;
 
   Embedding word = nullptr;

@@ -65,6 +65,9 @@ struct HybridStreamModelOptions {
 
   /// region_outputs with its 0 resolved.
   int64_t region_prediction_width() const { return region_outputs == 0 ? feature_width : region_outputs; }
+
+  /// UserError, naming the key, unless the model has positions for this many tokens and regions (without the global).
+  void require_positions(int64_t tokens, int64_t regions) const;
 };
 
 /// Whether two models have the same shapes (dropout and initialisation may differ).
