@@ -144,6 +144,8 @@ class ModelEvaluation(unittest.TestCase):
         self.assertTrue(0.05 < chance < 0.9, chance)
         for name in metrics["systems"]:
             self.assertIn(name, stdout)
+        _, metrics = self.evaluate("--baselines", "--recipe", "pre.image-to-text", "--no-report")
+        self.assertIn("untrained model, pre.sum", metrics["systems"])
 
     def test_recipes_can_be_compared(self):
         _, alone = self.evaluate("--recipe", "post.image", "--no-report")

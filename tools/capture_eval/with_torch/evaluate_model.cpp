@@ -96,7 +96,7 @@ class ModelEvaluation {
     if (arguments_.baselines) {
       systems_.push_back(std::move(chance));
       systems_.push_back(features());
-      systems_.push_back(untrained(options));
+      untrained(options);
     }
     pretrained(model);
     print();
@@ -113,6 +113,11 @@ class ModelEvaluation {
     return rank(queries.to(device_), gallery.to(device_), collection_.truth, {.depth = collection_.depth});
   }
 
+  Rankings ranked(Recipe recipe, const Embedded& vectors) const {
+    return ranked(apply(recipe, RecipeSide::query, vectors.queries),
+                  apply(recipe, RecipeSide::gallery, vectors.gallery));
+  }
+
   System measured(std::string name, std::string note, const Rankings& rankings) const {
     return {std::move(name), std::move(note), evaluate(collection_.truth, rankings, arguments_.evaluation)};
   }
@@ -124,29 +129,30 @@ class ModelEvaluation {
     return measured("raw region features", "mean over regions, cosine", rankings);
   }
 
-  System untrained(const HybridStreamModelOptions& options) {
+  /// A model that never compared photos with titles cannot rank by that: where the recipe's sides differ, like against
+  /// like is measured too, so that the baseline is no straw man.
+  void untrained(const HybridStreamModelOptions& options) {
     HybridStreamModel model(options, subject_.seed);
     const Embedded vectors = embedded(model, "untrained");
     const Recipe recipe = recipes_.front();
-    return measured(
-        "untrained model", "as it starts with seed " + std::to_string(subject_.seed),
-        ranked(apply(recipe, RecipeSide::query, vectors.queries), apply(recipe, RecipeSide::gallery, vectors.gallery)));
+    const std::string note = "as it starts with seed " + std::to_string(subject_.seed);
+    systems_.push_back(measured("untrained model", note, ranked(recipe, vectors)));
+    if (recipe.query == recipe.gallery) return;
+    const Recipe alike{recipe.stage, RecipeFusion::sum, RecipeFusion::sum};
+    systems_.push_back(measured("untrained model, " + name_of(alike), note, ranked(alike, vectors)));
   }
 
   void pretrained(HybridStreamModel& model) {
     const Embedded vectors = embedded(model, "pretrained");
     main_ = systems_.size();
     for (const Recipe recipe : recipes_) {
-      const at::Tensor queries = apply(recipe, RecipeSide::query, vectors.queries);
-      const at::Tensor gallery = apply(recipe, RecipeSide::gallery, vectors.gallery);
-      Rankings rankings = ranked(queries, gallery);
+      Rankings rankings = ranked(recipe, vectors);
       const std::string name = "pretrained model" + (recipes_.size() > 1 ? ", " + name_of(recipe) : "");
       systems_.push_back(measured(name, "recipe " + name_of(recipe), rankings));
-      if (systems_.size() > main_ + 1) continue;
-      rankings_ = std::move(rankings);
-      query_vectors_ = queries;
-      gallery_vectors_ = gallery;
+      if (systems_.size() == main_ + 1) rankings_ = std::move(rankings);
     }
+    query_vectors_ = apply(recipes_.front(), RecipeSide::query, vectors.queries);
+    gallery_vectors_ = apply(recipes_.front(), RecipeSide::gallery, vectors.gallery);
   }
 
   Embedded embedded(HybridStreamModel& model, const std::string& name) {
