@@ -51,7 +51,6 @@ void VisionOptions::visit(FieldVisitor& f) {
   f.section("proposals", proposals, "Where regions are looked for.");
   f.section("features", features, "What is measured in a region.");
   f.section("views", views, "Further views of each photo, for training lists.");
-  f.section("composites", composites, "Further photos made of several, for training lists.");
   f.section("thumbnail", thumbnail, "The small picture kept for reports.");
 }
 

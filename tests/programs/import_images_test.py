@@ -105,18 +105,15 @@ class ImportImages(unittest.TestCase):
         for workers in (1, 2, 5):
             result = self.run_import(
                 *("--list", photos, "--output", self.output, "--workers", workers, "--force"),
-                *("--views", 2, "--composites", 5, "--fit-scaling", "--shard-samples", 10),
+                *("--views", 2, "--fit-scaling", "--feature-width", 64, "--shard-samples", 10),
             )
             self.assertEqual(result.returncode, 0, result.stderr)
-            self.assertIn("12 photos and 5 composites", result.stdout)
+            self.assertIn("12 photos, 30.0 regions each of width 64, 3 views", result.stdout)
             files = {path.name: path.read_bytes() for path in self.output.iterdir()}
             self.assertEqual(sorted(files), ["00000.capshard", "00001.capshard", "scaling.safetensors"])
             shards.append(files)
         self.assertEqual(shards[0], shards[1])
         self.assertEqual(shards[0], shards[2])
-        composite = self.inspect(14)["sample"]
-        self.assertRegex(composite["id"], r"^composite-2:.+\+.+")
-        self.assertIn(" and ", composite["titles"][0])
 
     def test_scales_as_another_import_fitted(self):
         photos = self.grocery_list(6)
@@ -200,7 +197,7 @@ class ImportImages(unittest.TestCase):
         photos = self.plain_list()
         for path in self.folder.glob("*.png"):
             path.write_bytes(b"GIF89a")
-        for arguments in ([], ["--fit-scaling"], ["--composites", 3]):
+        for arguments in ([], ["--fit-scaling"]):
             result = self.run_import("--list", photos, "--output", self.output, *arguments)
             self.assert_fails(result, "none of the 4 photos", "is a GIF")
             self.assertFalse(self.output.exists())

@@ -1,4 +1,4 @@
-// Views and canvases are parts of the photos they come from, and fixed by their draws.
+// Views are parts of the photo they come from, and fixed by their draws.
 #include "capture/vision/augmentation.h"
 
 #include <gtest/gtest.h>
@@ -69,33 +69,6 @@ TEST(Augment, TakesPhotosOfOnePixel) {
     EXPECT_EQ(augment(card(1, 1), {}, random).width, 1);
     RandomStream again(seed, 0, 0);
     EXPECT_EQ(augment(card(1, 500), {}, again).width, 1);
-  }
-}
-
-TEST(Compose, GivesEveryPhotoItsShareOfTheCanvas) {
-  const std::array<Image, 3> photos = {blank(40, 70, kRed), blank(200, 100, kGreen), blank(1, 3, kBlue)};
-  for (uint64_t seed = 0; seed < 40; ++seed) {
-    const size_t count = 2 + seed % 2;
-    RandomStream random(seed, 0, 0);
-    const Image canvas = compose(std::span(photos).first(count), 100, random);
-    ASSERT_EQ(canvas.width, 100);
-    ASSERT_EQ(canvas.height, 100);
-    std::array<int, 3> pixels{};
-    for (int y = 0; y < 100; ++y) {
-      for (int x = 0; x < 100; ++x) {
-        const Bgr colour = pixel(canvas, x, y);
-        pixels[colour == kRed ? 0 : (colour == kGreen ? 1 : 2)] += 1;
-        ASSERT_TRUE(colour == kRed || colour == kGreen || colour == kBlue);
-      }
-    }
-    // A tile has at least 35 % of one side and, with three photos, 35 % of the other.
-    for (size_t i = 0; i < 3; ++i) {
-      if (i < count) {
-        EXPECT_GE(pixels[i], 1200) << i;
-      } else {
-        EXPECT_EQ(pixels[i], 0);
-      }
-    }
   }
 }
 

@@ -1,9 +1,7 @@
-// More photos from the ones there are, for training: other views of a photo, and several photos on one canvas. Neither
-// looks at labels.
+// Other views of a photo, for training. Labels are not looked at.
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "capture/base/fields.h"
 #include "capture/tensor/random.h"
@@ -26,18 +24,5 @@ struct ViewOptions {
 
 /// The photo's part and light are drawn from `random`.
 Image augment(const Image& image, const ViewOptions& options, RandomStream& random);
-
-/// Canvases that show two or three photos side by side, as a photo of several products would.
-struct CompositeOptions {
-  int64_t count = 0;
-  int64_t side = 224;
-  int64_t seed = 1;
-
-  void visit(FieldVisitor& f);
-};
-
-/// A square canvas of `side` pixels, tiled by 2 or 3 photos, each cropped to its tile's shape and perhaps mirrored; the
-/// tiles' layout is drawn from `random`.
-Image compose(std::span<const Image> photos, int64_t side, RandomStream& random);
 
 }  // namespace capture

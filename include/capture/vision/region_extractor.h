@@ -27,7 +27,6 @@ struct VisionOptions {
   ProposalOptions proposals;
   FeatureOptions features;
   ViewOptions views;
-  CompositeOptions composites;
   ThumbnailOptions thumbnail;
 
   void visit(FieldVisitor& f);
@@ -58,7 +57,7 @@ class RegionExtractor {
   int64_t max_regions() const { return most_regions(options_.proposals); }
 
   /// Equal for extractors that give equal regions for every photo: a digest of the options, of the files that they name
-  /// and of the code's own version. Views and composites do not enter: they are photos like any other.
+  /// and of the code's own version. Views do not enter: they are photos like any other.
   const std::string& fingerprint() const { return fingerprint_; }
   const VisionOptions& options() const { return options_; }
 
