@@ -288,6 +288,8 @@ TEST_F(Loader, ResumesAtTheNextSample) {
   for (int64_t done = 0; done <= 6; ++done) {
     const auto rest = load(options, MaskingOptions{}, {.first_epoch = 1, .first_batch = done});
     expect_equal(rest, std::vector<Batch>(whole.begin() + 6 + done, whole.end()));
+    const auto both = load(options, MaskingOptions{}, {.first_batch = done, .epochs = 2});
+    expect_equal(both, std::vector<Batch>(whole.begin() + done, whole.end()));
   }
   EXPECT_THAT(error_of([&] { load(options, MaskingOptions{}, {.first_batch = 7}); }), HasSubstr("epoch of 6"));
 }

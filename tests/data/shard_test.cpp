@@ -266,6 +266,14 @@ TEST(Shard, VerifyNamesTheSampleThatBreaksAnInvariant) {
       HasSubstr("sample 1 (\"item-1\"): region 0 of view 0 has a feature value (number 2) that is not a number"));
 }
 
+TEST(Shard, VerifyHoldsTheTableOfChecksumsAgainstTheHeader) {
+  const TemporaryFolder folder;
+  write_samples(folder / "a.capshard", small_layout(), 3);
+  forge_header(folder / "a.capshard", [](Json& h) { h["checksums_checksum"] = "0123456789abcdef"; });
+  EXPECT_THAT(problems_of(folder / "a.capshard"),
+              ElementsAre(HasSubstr("the table of checksums, bytes 5984 to 5991, does not match its own checksum")));
+}
+
 TEST(Shard, IsNoFolderAndNoOtherFile) {
   const TemporaryFolder folder;
   overwrite(folder / "a.capshard", "PNG and then some more bytes, enough of them to look at");

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import struct
 import subprocess
@@ -9,7 +10,8 @@ import tempfile
 import unittest
 
 PROGRAM = pathlib.Path(os.environ["CAPTURE_BIN"]) / "capture_data"
-SHARD = pathlib.Path(os.environ["CAPTURE_SOURCE"]) / "tests/data/shards/version_1.capshard"
+SOURCE = pathlib.Path(os.environ["CAPTURE_SOURCE"])
+SHARD = SOURCE / "tests/data/shards/version_1.capshard"
 
 
 def run(*arguments):
@@ -115,6 +117,26 @@ class Inspect(unittest.TestCase):
         self.assertEqual(run("inspect").returncode, 2)
         self.assertEqual(run().returncode, 2)
         self.assertIn("Example:", run("inspect", "--help").stdout)
+
+
+class Limits(unittest.TestCase):
+    def test_a_file_past_the_shells_limit_is_named_and_not_left_behind(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            photos = SOURCE / "data/grocery"
+            rows = [json.loads(line) for line in (photos / "train.jsonl").read_text().splitlines()[:4]]
+            rows = [{**row, "image": str(photos / row["image"])} for row in rows]
+            (folder / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            result = subprocess.run(
+                [PROGRAM, "import-images", "--list", folder / "list.jsonl", "--output", folder / "out"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+            )
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn("cannot write the file: File too large", result.stderr)
+            self.assertEqual(list(folder.glob("out/*.capshard*")), [])
 
 
 class Verify(unittest.TestCase):

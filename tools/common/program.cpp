@@ -1,5 +1,6 @@
 #include "common/program.h"
 
+#include <csignal>
 #include <cstdio>
 
 #include "capture/base/error.h"
@@ -9,6 +10,8 @@ namespace capture {
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
   start_logging();
+  // A file past the shell's limit (ulimit -f) is then a failed write like that of a full disk, not a signal that kills.
+  std::signal(SIGXFSZ, SIG_IGN);
   app.set_version_flag("--version", app.get_name() + " " CAPTURE_VERSION);
   app.get_formatter()->column_width(36);
   const auto say = [&](const char* kind, const char* text) {
