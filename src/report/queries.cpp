@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "capture/report/base64.h"
+#include "capture/base/base64.h"
 #include "sections.h"
 
 namespace capture {

@@ -10,7 +10,7 @@
 #include "capture/base/error.h"
 #include "capture/data/loader.h"
 #include "capture/retrieval/recipe.h"
-#include "capture/retrieval/text_lines.h"
+#include "capture/base/text_lines.h"
 #include "capture/tensor/safetensors.h"
 #include "capture/text/tokenizer.h"
 

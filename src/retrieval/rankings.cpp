@@ -5,7 +5,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
-#include "capture/retrieval/text_lines.h"
+#include "capture/base/text_lines.h"
 
 namespace capture {
 

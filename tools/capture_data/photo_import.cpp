@@ -14,7 +14,7 @@
 #include "capture/vision/feature_scaling.h"
 #include "capture/vision/photo_list.h"
 #include "import_folder.h"
-#include "in_order.h"
+#include "capture/base/in_order.h"
 
 namespace capture {
 

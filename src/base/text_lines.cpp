@@ -1,4 +1,4 @@
-#include "capture/retrieval/text_lines.h"
+#include "capture/base/text_lines.h"
 
 #include <cstring>
 #include <utility>
