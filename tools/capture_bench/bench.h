@@ -1,0 +1,27 @@
+// capture_bench's parts: each registers a sub-command and prints one JSON line a result.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace capture {
+
+struct Benchmark {
+  CLI::App* command;
+  std::function<void()> run;
+};
+
+Benchmark add_train(CLI::App& app);
+Benchmark add_embed(CLI::App& app);
+
+/// Seconds of each of `count` calls, after one that is not counted.
+std::vector<double> time_calls(int64_t count, const std::function<void()>& call);
+
+double median(std::vector<double> values);
+
+/// The most memory that this process has held, in MiB.
+double peak_memory();
+
+}  // namespace capture

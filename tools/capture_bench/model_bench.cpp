@@ -1,0 +1,158 @@
+// One training step and one embedding pass of the model on synthetic pairs.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "bench.h"
+#include "capture/base/config.h"
+#include "capture/base/error.h"
+#include "capture/model/official.h"
+#include "capture/objectives/pretraining.h"
+#include "capture/tensor/device.h"
+#include "capture/tensor/runtime.h"
+#include "capture/train/optimizer.h"
+#include "synthetic_batch.h"
+
+namespace capture {
+
+namespace {
+
+struct Arguments {
+  int64_t batch = 8;
+  int64_t steps = 5;
+  int64_t threads = 0;
+  Precision precision = Precision::float32;
+  TitleLengths lengths = TitleLengths::full;
+  std::string config;
+  std::string device = "cpu";
+};
+
+struct ModelSection {
+  HybridStreamModelOptions model;
+  void visit(FieldVisitor& f) { f.section("model", model, "The model."); }
+};
+
+HybridStreamModelOptions options_of(const Arguments& arguments) {
+  ModelSection section;
+  if (!arguments.config.empty()) {
+    JsonDocument document = read_config(arguments.config);
+    Json only = Json::object();
+    if (document.root.contains("model")) only["model"] = document.root["model"];
+    document.root = only;
+    read_options(document, section);
+  }
+  return section.model;
+}
+
+std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("--batch", arguments->batch, "Pairs a step.")->check(CLI::Range(1, 65536))->capture_default_str();
+  command->add_option("--steps", arguments->steps, "Steps to time, after one that is not.")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Threads inside an operation; 0: one a core.")
+      ->check(CLI::Range(0, 4096));
+  command->add_option("--dtype", arguments->precision, "fp32, or bf16 through autocast.")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Precision>{{"fp32", Precision::float32}, {"bf16", Precision::bfloat16}}))
+      ->default_str("fp32");
+  command->add_option("--lengths", arguments->lengths, "Title lengths: full (36 tokens), or product1m's.")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, TitleLengths>{{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
+      ->default_str("full");
+  command->add_option("--config", arguments->config, "A configuration whose model section gives other sizes.");
+  command->add_option("--device", arguments->device, "cpu, cuda, cuda:N or auto.")->capture_default_str();
+  return arguments;
+}
+
+/// A model with random weights and a batch, on the device.
+struct Bench {
+  explicit Bench(const Arguments& given)
+      : arguments(given),
+        runtime(tune_cpu_runtime(given.threads)),
+        device(parse_device(given.device)),
+        model(options_of(given), 42) {
+    model->to(device);
+    SyntheticBatch batch = synthetic_batch(model->options(), given.batch, given.lengths, 42);
+    inputs = to(batch.inputs, device);
+    targets = to(batch.targets, device);
+  }
+
+  void print(const char* what, const std::vector<double>& seconds, const Json& more) const {
+    const double middle = median(seconds);
+    Json line = {{"bench", what},
+                 {"impl", "capture"},
+                 {"batch", arguments.batch},
+                 {"threads", runtime.threads},
+                 {"device", arguments.device},
+                 {"dtype", arguments.precision == Precision::float32 ? "fp32" : "bf16"},
+                 {"lengths", arguments.lengths == TitleLengths::full ? "full" : "product1m"},
+                 {"parameters", parameter_count(model->options())},
+                 {"official_parameters", official_parameter_count(model->options())},
+                 {"steps", arguments.steps},
+                 {"seconds_median", middle},
+                 {"seconds_min", *std::min_element(seconds.begin(), seconds.end())},
+                 {"seconds_max", *std::max_element(seconds.begin(), seconds.end())},
+                 {"samples_per_s", static_cast<double>(arguments.batch) / middle},
+                 {"peak_rss_mb", peak_memory()}};
+    line.update(more);
+    std::printf("%s\n", to_line(line).c_str());
+  }
+
+  Arguments arguments;
+  CpuRuntime runtime;
+  at::Device device;
+  HybridStreamModel model;
+  PairBatch inputs;
+  MaskedTargets targets;
+};
+
+void run_train(const Arguments& arguments) {
+  Bench bench(arguments);
+  NamedTensors parameters;
+  for (auto& item : bench.model->named_parameters()) parameters.emplace_back(item.key(), item.value());
+  Optimizer optimizer(parameters, {});
+  std::vector<double> losses;
+  const auto step = [&] {
+    PretrainingLosses result;
+    {
+      const AutocastScope autocast(bench.device, arguments.precision);
+      result = pretraining_losses(*bench.model, bench.inputs, bench.targets, {});
+    }
+    result.total.backward();
+    optimizer.step(1.0, result.total.detach());
+    optimizer.clear_gradients();
+    losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
+              result.contrastive.item<double>()};
+  };
+  const auto seconds = time_calls(arguments.steps, step);
+  bench.print("train", seconds, {{"losses", losses}});
+}
+
+void run_embed(const Arguments& arguments) {
+  Bench bench(arguments);
+  bench.model->eval();
+  double sum = 0.0;
+  const auto embed = [&] {
+    const c10::InferenceMode inference;
+    const AutocastScope autocast(bench.device, arguments.precision);
+    sum = bench.model->embed(bench.inputs).text_pooled.sum().item<double>();
+  };
+  const auto seconds = time_calls(arguments.steps, embed);
+  bench.print("embed", seconds, {{"checksum", sum}});
+}
+
+}  // namespace
+
+Benchmark add_train(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "One pretraining step: forward, backward, fused AdamW.");
+  return {command, [arguments = add_arguments(command)] { run_train(*arguments); }};
+}
+
+Benchmark add_embed(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("embed", "One embedding pass.");
+  return {command, [arguments = add_arguments(command)] { run_embed(*arguments); }};
+}
+
+}  // namespace capture
