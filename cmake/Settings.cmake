@@ -6,9 +6,10 @@ endif()
 
 find_program(CAPTURE_CCACHE ccache)
 if(CAPTURE_CCACHE)
-  # CCACHE_BASEDIR and NOHASHDIR let every checkout and build folder share one cache.
+  # CCACHE_BASEDIR and NOHASHDIR let every checkout and build folder share one cache; the sloppiness is what ccache's
+  # manual asks for with precompiled headers.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
-      ${CAPTURE_CCACHE})
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${CAPTURE_CCACHE})
 endif()
 
 find_program(CAPTURE_MOLD mold)
@@ -21,7 +22,7 @@ target_include_directories(capture_settings INTERFACE ${CMAKE_SOURCE_DIR}/includ
 target_compile_options(capture_settings INTERFACE -Wall -Wextra -Wpedantic -Werror)
 target_compile_definitions(capture_settings INTERFACE CAPTURE_VERSION="${PROJECT_VERSION}")
 if(CAPTURE_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -g1)
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -g1 -O1)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
