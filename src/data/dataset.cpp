@@ -4,35 +4,75 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/log.h"
+#include "capture/data/shard_index.h"
 
 namespace capture {
 
 namespace {
 
-/// The shards that `path` stands for: itself, or a folder's by name.
-std::vector<std::filesystem::path> shard_files(const std::filesystem::path& path) {
+[[noreturn]] void fail_without_shards(const std::filesystem::path& folder) {
+  throw UserError({.what = "the folder holds no shard",
+                   .where = folder.string(),
+                   .allowed = std::string("at least one *") + kShardSuffix + " file",
+                   .hint = "make one with capture_data"});
+}
+
+/// The shards of a folder with an index, which must be the very ones that it names.
+void add_indexed(const std::filesystem::path& folder, std::vector<Shard>& shards) {
+  const ShardIndex index = read_shard_index(folder);
+  if (!index.complete) {
+    log::warn("{}: still being written, or stopped before its end: {} samples so far", folder.string(), index.samples);
+  }
+  for (const ShardEntry& entry : index.shards) {
+    const std::filesystem::path path = folder / entry.file;
+    const auto refuse = [&](const char* what) {
+      throw UserError({.what = what,
+                       .where = path.string(),
+                       .allowed = std::string("the shard that ") + kShardIndexFile + " names",
+                       .hint = "fetch it again, or import again"});
+    };
+    if (!std::filesystem::exists(path)) refuse("is missing");
+    const Shard& shard = shards.emplace_back(path);
+    if (shard.size() != entry.samples || shard.header().checksums_checksum != entry.checksum) {
+      refuse("is another shard than when the index was written");
+    }
+  }
+  if (index.shards.empty()) fail_without_shards(folder);
+}
+
+/// The shards of a folder without an index, by name.
+std::vector<std::filesystem::path> shards_in(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::vector<std::filesystem::path> files;
+  for (auto entry = std::filesystem::directory_iterator(folder, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == kShardSuffix) files.push_back(entry->path());
+  }
+  if (error) throw UserError({.what = "cannot read the folder: " + error.message(), .where = folder.string()});
+  if (files.empty()) fail_without_shards(folder);
+  std::ranges::sort(files);
+  return files;
+}
+
+/// Appends the shards that `path` stands for: itself, or a folder's.
+void add_shards(const std::filesystem::path& path, std::vector<Shard>& shards) {
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) {
-    if (std::filesystem::exists(path, error)) return {path};
+    if (std::filesystem::exists(path, error)) {
+      shards.emplace_back(path);
+      return;
+    }
     throw UserError({.what = "there is no such file or folder",
                      .where = path.string(),
                      .allowed = std::string("a *") + kShardSuffix + " file or a folder of them",
                      .hint = "make one with capture_data"});
   }
-  std::vector<std::filesystem::path> files;
-  for (auto entry = std::filesystem::directory_iterator(path, error);
-       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (entry->path().extension() == kShardSuffix) files.push_back(entry->path());
+  if (std::filesystem::exists(path / kShardIndexFile, error)) {
+    add_indexed(path, shards);
+  } else {
+    for (const auto& file : shards_in(path)) shards.emplace_back(file);
   }
-  if (error) throw UserError({.what = "cannot read the folder: " + error.message(), .where = path.string()});
-  if (files.empty()) {
-    throw UserError({.what = "the folder holds no shard",
-                     .where = path.string(),
-                     .allowed = std::string("at least one *") + kShardSuffix + " file",
-                     .hint = "make one with capture_data"});
-  }
-  std::ranges::sort(files);
-  return files;
 }
 
 void require_equal(const Shard& first, const Shard& other, const char* what, int64_t expected, int64_t found) {
@@ -49,9 +89,7 @@ void require_equal(const Shard& first, const Shard& other, const char* what, int
 Dataset::Dataset(const std::filesystem::path& path) : Dataset(std::vector<std::filesystem::path>{path}) {}
 
 Dataset::Dataset(const std::vector<std::filesystem::path>& paths) : starts_{0} {
-  for (const auto& path : paths) {
-    for (const auto& file : shard_files(path)) shards_.emplace_back(file);
-  }
+  for (const auto& path : paths) add_shards(path, shards_);
   if (shards_.empty()) throw UserError({.what = "a dataset needs at least one shard, none was named"});
   for (const Shard& shard : shards_) {
     const ShardLayout& layout = shard.header().layout;
@@ -70,6 +108,13 @@ int64_t Dataset::feature_width() const {
 
 int64_t Dataset::class_count() const {
   return shards_.front().header().layout.class_count;
+}
+
+std::string Dataset::tokenizer_fingerprint() const {
+  const TokenizerMark& first = shards_.front().header().layout.tokenizer;
+  const bool same =
+      std::ranges::all_of(shards_, [&](const Shard& shard) { return shard.header().layout.tokenizer == first; });
+  return same ? first.fingerprint : "";
 }
 
 Dataset::Place Dataset::place(int64_t index) const {

@@ -22,4 +22,13 @@ bool walk_strings(std::string_view packed, const Each& each) {
   return true;
 }
 
+/// String number `index` of a sequence that walk_strings accepts; empty when there are fewer.
+inline std::string_view nth_string(std::string_view packed, int64_t index) {
+  std::string_view found;
+  walk_strings(packed, [&](std::string_view text) {
+    if (index-- == 0) found = text;
+  });
+  return found;
+}
+
 }  // namespace capture

@@ -57,6 +57,10 @@ std::string region_problem(const RegionsView& view, int64_t region, std::vector<
   values.resize(static_cast<size_t>(view.class_count));
   view.copy_classes(region, values.data());
   if (std::string problem = check("class"); !problem.empty()) return problem;
+  if (view.feature_type == FeatureType::int8) {
+    const float scale = view.scales[static_cast<size_t>(region)];
+    return std::isfinite(scale) && scale >= 0 ? "" : "has a scale that is negative or not finite";
+  }
   values.resize(static_cast<size_t>(view.feature_width));
   view.copy_feature(region, values.data());
   return check("feature");

@@ -27,7 +27,7 @@ struct ShardPreamble {
 static_assert(sizeof(ShardPreamble) == 32);
 
 /// The first bytes of a record. Its blob is id, titles, labels and thumbnail, one behind the other; titles and labels
-/// are sequences of (uint32 length, bytes).
+/// are sequences of (uint32 length, bytes). Token ids follow the titles in their sequence, one string of ids a title.
 struct RecordHead {
   uint64_t blob_offset;
   uint32_t id_bytes;
@@ -50,19 +50,19 @@ static_assert(sizeof(ViewHead) == 16);
 
 /// Offsets inside a record. With the ranges of ShardLayout::visit nothing here overflows.
 struct RecordShape {
-  uint64_t views;       // max_views × ViewHead
-  uint64_t boxes;       // float32 [max_views, max_regions, 4]
-  uint64_t classes;     // feature_type [max_views, max_regions, class_count]
-  uint64_t features;    // feature_type [max_views, max_regions, feature_width]
-  uint64_t bytes;       // the stride
-  uint64_t value_size;  // of feature_type
+  uint64_t views;     // max_views × ViewHead
+  uint64_t boxes;     // float32 [max_views, max_regions, 4]
+  uint64_t classes;   // class_type [max_views, max_regions, class_count]
+  uint64_t scales;    // float32 [max_views, max_regions], for int8 alone
+  uint64_t features;  // feature_type [max_views, max_regions, feature_width]
+  uint64_t bytes;     // the stride
 };
 RecordShape record_shape(const ShardLayout& layout);
 
-/// Appends the sample's record to `record` and its blob to `blobs`, of which `blob_offset` bytes went before.
-/// UserError when counts do not fit the layout.
-void append_record(const ShardLayout& layout, const Sample& sample, uint64_t blob_offset,
-                   std::vector<std::byte>& record, std::vector<std::byte>& blobs);
+/// The sample's record, whose blob_offset is 0, and its blob. UserError (no place named) when counts do not fit the
+/// layout.
+void write_record(const ShardLayout& layout, const Sample& sample, std::vector<std::byte>& record,
+                  std::vector<std::byte>& blob);
 
 /// The sample of a record, every count and offset checked against `layout` and `blobs`. UserError (no place named)
 /// when one of them does not hold.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -92,13 +93,25 @@ class Opening {
 
 }  // namespace
 
+void TokenizerMark::visit(FieldVisitor& f) {
+  f.field("fingerprint", fingerprint, "Of the tokenizer that made the stored token ids.");
+  f.field("vocabulary_size", vocabulary_size, "Token ids are below it; 0: none are stored.",
+          {0, std::numeric_limits<int32_t>::max()});
+}
+
+void TokenizerMark::check(FieldChecker& c) const {
+  c.require(fingerprint.empty() == (vocabulary_size == 0), "fingerprint", "is \"" + fingerprint + "\"",
+            vocabulary_size == 0 ? "empty, as there is no vocabulary" : "the tokenizer's fingerprint");
+}
+
 void ShardLayout::visit(FieldVisitor& f) {
   f.field("feature_width", feature_width, "Numbers a region feature.", {1, 65536});
   f.field("max_regions", max_regions, "Region slots a view.", {1, 4096});
   f.field("max_views", max_views, "View slots a sample.", {1, 256});
   f.field("class_count", class_count, "Detector class probabilities a region; 0 without.", {0, 65536});
   f.choice("feature_type", feature_type, "How features and class probabilities are stored.",
-           {{"float16", FeatureType::float16}, {"float32", FeatureType::float32}});
+           {{"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}});
+  f.section("tokenizer", tokenizer, "Which tokenizer made the stored token ids.");
 }
 
 void ShardHeader::visit(FieldVisitor& f) {

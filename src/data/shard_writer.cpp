@@ -1,5 +1,8 @@
 #include "capture/data/shard_writer.h"
 
+#include <cstddef>
+#include <cstring>
+#include <stdexcept>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -21,6 +24,11 @@ class Blocks {
 
   void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
+      if (block_.empty() && bytes.size() >= kChecksumBlockBytes) {
+        write_block(bytes.first(kChecksumBlockBytes));
+        bytes = bytes.subspan(kChecksumBlockBytes);
+        continue;
+      }
       const auto part = bytes.first(std::min(bytes.size(), kChecksumBlockBytes - block_.size()));
       block_.insert(block_.end(), part.begin(), part.end());
       bytes = bytes.subspan(part.size());
@@ -31,14 +39,18 @@ class Blocks {
   /// Ends the last block.
   void flush() {
     if (block_.empty()) return;
-    checksums_.push_back(checksum(block_));
-    file_.write(block_);
+    write_block(block_);
     block_.clear();
   }
 
   std::span<const std::byte> checksums() const { return std::as_bytes(std::span(checksums_)); }
 
  private:
+  void write_block(std::span<const std::byte> block) {
+    checksums_.push_back(checksum(block));
+    file_.write(block);
+  }
+
   AtomicFile& file_;
   std::vector<std::byte> block_;
   std::vector<uint64_t> checksums_;
@@ -97,7 +109,6 @@ struct ShardWriter::Impl {
   ShardHeader header;
   AtomicFile file;
   Blocks blocks;
-  std::vector<std::byte> record;
   std::vector<std::byte> blobs;
   std::unordered_set<std::string> ids;
 };
@@ -111,23 +122,28 @@ int64_t ShardWriter::size() const {
   return impl_->header.samples;
 }
 
+int64_t ShardWriter::bytes() const {
+  const ShardHeader& header = impl_->header;
+  return header.records_at + header.samples * header.record_bytes + static_cast<int64_t>(impl_->blobs.size());
+}
+
 void ShardWriter::add(const Sample& sample) {
+  add(encode(impl_->header.layout, sample));
+}
+
+void ShardWriter::add(EncodedSample sample) {
   Impl& shard = *impl_;
-  const ShardLayout& layout = shard.header.layout;
-  const size_t blobs_before = shard.blobs.size();
-  try {
-    shard.record.clear();
-    append_record(layout, sample, blobs_before, shard.record, shard.blobs);
-    // What was encoded is looked at as a reader will see it, so that writer and verify cannot disagree.
-    const std::string problem = find_problem(view_record(layout, shard.record.data(), shard.blobs));
-    if (!problem.empty()) throw UserError({.what = problem});
-    if (shard.ids.contains(sample.id)) throw UserError({.what = "was added before", .allowed = "ids that differ"});
-  } catch (const UserError& error) {
-    shard.blobs.resize(blobs_before);
-    throw UserError({.what = error.what(), .where = "sample \"" + sample.id + "\""});
+  if (sample.record.size() != static_cast<size_t>(shard.header.record_bytes)) {
+    throw std::logic_error("a sample was encoded for another layout than its shard's");
   }
-  shard.blocks.write(shard.record);
-  shard.ids.insert(sample.id);
+  if (!shard.ids.insert(sample.id).second) {
+    throw UserError(
+        {.what = "was added before", .where = "sample \"" + sample.id + "\"", .allowed = "ids that differ"});
+  }
+  const uint64_t blob_offset = shard.blobs.size();
+  std::memcpy(sample.record.data() + offsetof(RecordHead, blob_offset), &blob_offset, sizeof blob_offset);
+  shard.blobs.insert(shard.blobs.end(), sample.blob.begin(), sample.blob.end());
+  shard.blocks.write(sample.record);
   ++shard.header.samples;
 }
 

@@ -45,6 +45,13 @@ inline ShardLayout small_layout(FeatureType type = FeatureType::float16) {
   return {.feature_width = 10, .max_regions = 5, .max_views = 2, .class_count = 3, .feature_type = type};
 }
 
+/// small_layout with token ids: of each title, its bytes.
+inline ShardLayout layout_with_ids(FeatureType type = FeatureType::float16) {
+  ShardLayout layout = small_layout(type);
+  layout.tokenizer = {.fingerprint = "letters", .vocabulary_size = 256};
+  return layout;
+}
+
 /// Values that float16 holds exactly, so that both feature types can be compared with ==.
 inline std::vector<float> exact_values(RandomStream& random, int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
@@ -84,6 +91,12 @@ inline Sample make_sample(const ShardLayout& layout, int64_t number) {
   for (uint32_t v = 0; v < views; ++v) {
     sample.views.push_back(make_regions(
         layout, random, 1 + static_cast<int64_t>(random.below(static_cast<uint32_t>(layout.max_regions)))));
+  }
+  if (layout.tokenizer.vocabulary_size > 0) {
+    for (const auto& words : sample.titles) {
+      auto& ids = sample.token_ids.emplace_back();
+      for (const char letter : words) ids.push_back(static_cast<unsigned char>(letter));
+    }
   }
   if (number % 2 == 0) sample.thumbnail = std::string("\xFF\xD8\xFF") + std::string(random.below(50), 'j');
   return sample;

@@ -23,10 +23,6 @@ struct InspectOptions {
   bool json = false;
 };
 
-const char* name_of(FeatureType type) {
-  return type == FeatureType::float16 ? "float16" : "float32";
-}
-
 Json describe(const Dataset& dataset) {
   Json json = Json::object();
   json["samples"] = dataset.size();

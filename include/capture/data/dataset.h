@@ -11,11 +11,13 @@
 
 namespace capture {
 
-/// Samples are numbered through the shards in order: as listed, and by name within a folder. Reading is thread-safe.
+/// Samples are numbered through the shards in order: as listed, and within a folder as its index.json names them, or by
+/// name when it has none. Reading is thread-safe.
 class Dataset {
  public:
   /// UserError when a path is neither a shard nor a folder with shards, when there is no shard at all, or when shards
-  /// disagree in feature width or class count.
+  /// disagree in feature width or class count, or an index names a shard that is missing or was replaced. Warns when
+  /// an index says that further shards are to come.
   explicit Dataset(const std::filesystem::path& path);
   explicit Dataset(const std::vector<std::filesystem::path>& paths);
 
@@ -25,6 +27,8 @@ class Dataset {
   bool has_classes() const { return class_count() > 0; }
   int64_t max_regions() const { return max_regions_; }  ///< the largest of the shards'
   int64_t max_views() const { return max_views_; }
+  /// Of the tokenizer whose ids every shard stores; "" when a shard stores none or they disagree.
+  std::string tokenizer_fingerprint() const;
   const std::vector<Shard>& shards() const { return shards_; }
 
   /// 0 <= index < size(). UserError when the record is damaged.

@@ -25,6 +25,8 @@ struct Sample {
   std::vector<std::string> labels = {};  ///< products shown, in order, duplicates kept; may be empty
   std::vector<Regions> views = {};       ///< at least one: the photo, then augmented copies of it, if any
   std::string thumbnail = {};            ///< JPEG bytes, or empty
+  /// Ids of each title, without [CLS] and [SEP]; given exactly when the shard's layout names a tokenizer.
+  std::vector<std::vector<int32_t>> token_ids = {};
 };
 
 }  // namespace capture

@@ -17,6 +17,19 @@ namespace capture {
 inline constexpr int64_t kShardVersion = 1;
 inline constexpr const char* kShardSuffix = ".capshard";
 
+/// Which tokenizer made the token ids that a shard stores beside its titles.
+struct TokenizerMark {
+  std::string fingerprint = {};  ///< Tokenizer::fingerprint()
+  int64_t vocabulary_size = 0;   ///< ids are below it; 0: the shard stores none
+
+  void visit(FieldVisitor& f);
+  void check(FieldChecker& c) const;
+  bool operator==(const TokenizerMark&) const = default;
+
+  /// Bytes of a stored id: 0 without ids, 2 where they suffice for the vocabulary, else 4.
+  size_t id_bytes() const { return vocabulary_size == 0 ? 0 : vocabulary_size <= 65536 ? 2 : 4; }
+};
+
 /// What every sample of a shard has in common; it fixes the size of a record.
 struct ShardLayout {
   int64_t feature_width = 0;  ///< D
@@ -24,6 +37,7 @@ struct ShardLayout {
   int64_t max_views = 1;      ///< view slots a sample
   int64_t class_count = 0;    ///< C, 0 without class probabilities
   FeatureType feature_type = FeatureType::float16;
+  TokenizerMark tokenizer = {};  ///< of the token ids, if they are stored
 
   void visit(FieldVisitor& f);
   bool operator==(const ShardLayout&) const = default;

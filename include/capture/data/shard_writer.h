@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "capture/base/json.h"
+#include "capture/data/encoded_sample.h"
 #include "capture/data/sample.h"
 #include "capture/data/shard.h"
 
@@ -21,11 +22,14 @@ class ShardWriter {
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
 
-  /// UserError, naming the sample, when it does not fit the layout, its id is empty or was added before, a text is not
-  /// UTF-8, a box leaves the image by more than a pixel, or a feature is not finite (beyond ±65504 for float16).
-  /// A refused sample leaves the writer as it was: the caller may go on with the next.
+  /// `sample` was encoded for this shard's layout. UserError, naming the sample, when its id was added before; the
+  /// writer is then as it was, and the caller may go on with the next.
+  void add(EncodedSample sample);
+  /// encode() and add().
   void add(const Sample& sample);
   int64_t size() const;
+  /// Of the file, were it finished now, its table of checksums left out.
+  int64_t bytes() const;
 
   /// UserError when no sample was added or the disk is full.
   void finish();

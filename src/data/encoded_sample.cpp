@@ -1,0 +1,31 @@
+#include "capture/data/encoded_sample.h"
+
+#include "capture/base/error.h"
+#include "capture/text/tokenizer.h"
+#include "record.h"
+
+namespace capture {
+
+EncodedSample encode(const ShardLayout& layout, const Sample& sample) {
+  EncodedSample encoded{.id = sample.id, .record = {}, .blob = {}};
+  try {
+    write_record(layout, sample, encoded.record, encoded.blob);
+    // What was encoded is looked at as a reader will see it, so that writer and verify cannot disagree.
+    const std::string problem = find_problem(view_record(layout, encoded.record.data(), encoded.blob));
+    if (!problem.empty()) throw UserError({.what = problem});
+  } catch (const UserError& error) {
+    throw UserError({.what = error.what(), .where = "sample \"" + sample.id + "\""});
+  }
+  return encoded;
+}
+
+TokenizerMark mark_of(const Tokenizer& tokenizer) {
+  return {.fingerprint = tokenizer.fingerprint(), .vocabulary_size = tokenizer.vocabulary_size()};
+}
+
+void add_token_ids(const Tokenizer& tokenizer, Sample& sample) {
+  sample.token_ids.clear();
+  for (const auto& title : sample.titles) sample.token_ids.push_back(tokenizer.encode(title));
+}
+
+}  // namespace capture

@@ -1,0 +1,231 @@
+#include "capture/data/shard_set_writer.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/data/shard_index.h"
+#include "capture/data/shard_writer.h"
+#include "folder_lock.h"
+#include "id_set.h"
+
+namespace capture {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStartOver = "choose another folder, or replace this one with --force";
+
+std::string shard_name(size_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits + kShardSuffix;
+}
+
+/// Whether a writer of ours, or its AtomicFile, gave a file this name.
+bool is_ours(std::string name) {
+  name = name.substr(0, name.find(".part-"));
+  if (name == kShardIndexFile || name == kSourceFile) return true;
+  const size_t digits = name.find_first_not_of("0123456789");
+  return digits != std::string::npos && digits >= 5 && name.substr(digits) == kShardSuffix;
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    files.push_back(entry->path());
+  }
+  if (error) throw UserError({.what = "cannot read the folder: " + error.message(), .where = folder.string()});
+  return files;
+}
+
+const fs::path& made(const fs::path& folder) {
+  make_folder(folder);
+  return folder;
+}
+
+}  // namespace
+
+struct ShardSetWriter::Impl {
+  Impl(fs::path where, const ShardLayout& layout_given, Json origin_given, ShardSetOptions options_given)
+      : folder(std::move(where)),
+        layout(layout_given),
+        origin(std::move(origin_given)),
+        options(std::move(options_given)),
+        lock(made(folder)) {
+    if (fs::exists(folder / kShardIndexFile) && !options.start_over) {
+      go_on();
+    } else {
+      start();
+    }
+  }
+
+  void start() {
+    for (const fs::path& file : files_in(folder)) {
+      const bool ours = is_ours(file.filename());
+      if (ours && options.start_over) continue;
+      const bool leftover = ours && file.filename().string().find(".part-") != std::string::npos;
+      if (leftover) continue;
+      throw UserError({.what = "the output folder holds \"" + file.filename().string() + "\"" +
+                               (ours ? "" : ", which no import wrote"),
+                       .where = folder.string(),
+                       .hint = ours ? kStartOver : "choose another folder"});
+    }
+    // The index goes first: without it, shards that a kill here leaves are named by nothing.
+    fs::remove(folder / kShardIndexFile);
+    clear_leftovers();
+    fs::remove(folder / kSourceFile);
+    write_index();
+  }
+
+  void go_on() {
+    index = read_shard_index(folder);
+    const Json source = index.complete ? read_json(folder / kSourceFile).root : index.making.value("source", Json());
+    require_same(source == options.source);
+    for (const ShardEntry& entry : index.shards) {
+      const Shard& shard = shards.emplace_back(folder / entry.file);
+      require_same(shard.header().layout == layout && shard.origin() == origin);
+      if (entry_of(shard) != entry) {
+        throw UserError({.what = "is not the shard that the index names: its checksum or size differs",
+                         .where = shard.path().string(),
+                         .hint = kStartOver});
+      }
+      const int64_t first = starts.back();
+      starts.push_back(first + shard.size());
+      for (int64_t i = 0; i < shard.size(); ++i) remember(shard.sample(i).id(), first + i);
+    }
+    if (index.complete) return;
+    journal = index.making.value("journal", Json());
+    clear_leftovers();
+  }
+
+  void require_same(bool same) const {
+    if (same) return;
+    throw UserError({.what = std::string(index.complete ? "holds" : "holds the beginning of") +
+                             " an import from another source or with other options",
+                     .where = folder.string(),
+                     .hint = index.complete
+                                 ? kStartOver
+                                 : "give the same options to go on with it, choose another folder, or replace "
+                                   "this one with --force"});
+  }
+
+  /// What a process that died left, and whole shards that it had no time to name in the index.
+  void clear_leftovers() const {
+    for (const fs::path& file : files_in(folder)) {
+      const std::string name = file.filename();
+      if (!is_ours(name) || name == kShardIndexFile || name == kSourceFile) continue;
+      const bool named = std::ranges::any_of(index.shards, [&](const ShardEntry& entry) { return entry.file == name; });
+      if (!named) fs::remove(file);
+    }
+  }
+
+  static ShardEntry entry_of(const Shard& shard) {
+    return {.file = shard.path().filename().string(),
+            .samples = shard.size(),
+            .bytes = static_cast<int64_t>(fs::file_size(shard.path())),
+            .checksum = shard.header().checksums_checksum};
+  }
+
+  /// The place of an equal id that was added before.
+  std::optional<int64_t> remember(std::string_view id, int64_t place) {
+    return seen.insert(id, place, [&](int64_t known) -> std::string_view {
+      if (known >= starts.back()) return ids[static_cast<size_t>(known - starts.back())];
+      const auto next = std::ranges::upper_bound(starts, known);
+      const auto shard = static_cast<size_t>(next - starts.begin()) - 1;
+      return shards[shard].sample(known - starts[shard]).id();
+    });
+  }
+
+  void end_shard(Json note) {
+    writer->finish();
+    writer.reset();
+    const Shard& shard = shards.emplace_back(folder / shard_name(shards.size()));
+    starts.push_back(starts.back() + shard.size());
+    ids.clear();
+    index.shards.push_back(entry_of(shard));
+    index.samples = starts.back();
+    journal = std::move(note);
+    write_index();
+  }
+
+  void write_index() {
+    if (!index.complete) index.making = {{"source", options.source}, {"journal", journal}};
+    write_shard_index(folder, index);
+  }
+
+  fs::path folder;
+  ShardLayout layout;
+  Json origin;
+  ShardSetOptions options;
+  FolderLock lock;
+  ShardIndex index;
+  Json journal;
+  std::vector<Shard> shards;          // the whole ones
+  std::vector<int64_t> starts = {0};  // of each of them, then of the one that is being written
+  std::optional<ShardWriter> writer;
+  std::vector<std::string> ids;  // of the shard that is being written
+  IdSet seen;
+};
+
+ShardSetWriter::ShardSetWriter(fs::path folder, const ShardLayout& layout, Json origin, ShardSetOptions options)
+    : impl_(std::make_unique<Impl>(std::move(folder), layout, std::move(origin), std::move(options))) {}
+
+ShardSetWriter::~ShardSetWriter() {
+  Impl& set = *impl_;
+  set.writer.reset();
+  if (!set.index.shards.empty()) return;
+  std::error_code ignored;
+  fs::remove(set.folder / kShardIndexFile, ignored);
+  fs::remove(set.folder, ignored);  // succeeds only when nothing else is in it
+}
+
+bool ShardSetWriter::complete() const {
+  return impl_->index.complete;
+}
+
+const Json& ShardSetWriter::journal() const {
+  return impl_->journal;
+}
+
+int64_t ShardSetWriter::size() const {
+  return impl_->starts.back() + static_cast<int64_t>(impl_->ids.size());
+}
+
+const ShardLayout& ShardSetWriter::layout() const {
+  return impl_->layout;
+}
+
+void ShardSetWriter::add(EncodedSample sample, const std::function<Json()>& journal) {
+  Impl& set = *impl_;
+  if (set.remember(sample.id, size())) {
+    throw UserError(
+        {.what = "was added before", .where = "sample \"" + sample.id + "\"", .allowed = "ids that differ"});
+  }
+  if (!set.writer) set.writer.emplace(set.folder / shard_name(set.shards.size()), set.layout, set.origin);
+  set.ids.push_back(sample.id);
+  set.writer->add(std::move(sample));
+  const int64_t most = set.options.shard_samples;
+  if (set.writer->bytes() >= set.options.shard_bytes || (most > 0 && set.writer->size() >= most)) {
+    set.end_shard(journal ? journal() : Json());
+  }
+}
+
+void ShardSetWriter::finish() {
+  Impl& set = *impl_;
+  if (set.index.complete) return;
+  if (size() == 0) throw UserError({.what = "there is no sample to write", .where = set.folder.string()});
+  if (set.writer) set.end_shard(set.journal);
+  // The source first: a complete index without it could not be told from another's.
+  write_file(set.folder / kSourceFile, to_text(set.options.source));
+  set.index.complete = true;
+  set.write_index();
+}
+
+}  // namespace capture
