@@ -1,6 +1,7 @@
 // Shards: what is written comes back, and no damage goes unnoticed or leads outside the file.
 #include "capture/data/shard.h"
 
+#include <array>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -37,7 +38,9 @@ void expect_equal(const Regions& expected, const RegionsView& found) {
   EXPECT_EQ(std::vector<float>(found.boxes.begin(), found.boxes.end()), expected.boxes);
   std::vector<float> features(expected.features.size());
   found.copy_features(features.data());
-  EXPECT_EQ(features, expected.features);
+  if (found.feature_type != FeatureType::int8) {
+    EXPECT_EQ(features, expected.features);
+  }
   std::vector<float> sums(static_cast<size_t>(found.feature_width), 1.0F);
   std::vector<float> one(sums.size());
   for (int64_t r = 0; r < found.count; ++r) {
@@ -60,7 +63,7 @@ class ShardRoundTrip : public ::testing::TestWithParam<FeatureType> {};
 
 TEST_P(ShardRoundTrip, GivesBackEverySample) {
   const TemporaryFolder folder;
-  const ShardLayout layout = small_layout(GetParam());
+  const ShardLayout layout = layout_with_ids(GetParam());
   write_samples(folder / "a.capshard", layout, 40);
   EXPECT_THAT(folder.names(), ElementsAre("a.capshard"));
 
@@ -87,8 +90,9 @@ TEST_P(ShardRoundTrip, GivesBackEverySample) {
   EXPECT_THAT(problems_of(folder / "a.capshard"), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, ShardRoundTrip, ::testing::Values(FeatureType::float16, FeatureType::float32),
-                         [](const auto& type) { return type.param == FeatureType::float16 ? "float16" : "float32"; });
+INSTANTIATE_TEST_SUITE_P(Types, ShardRoundTrip,
+                         ::testing::Values(FeatureType::float16, FeatureType::float32, FeatureType::int8),
+                         [](const auto& type) { return name_of(type.param); });
 
 TEST(Shard, HasTheSameBytesForTheSameSamples) {
   const TemporaryFolder folder;
@@ -99,10 +103,101 @@ TEST(Shard, HasTheSameBytesForTheSameSamples) {
 
 TEST(Shard, ReadsAndWritesVersion1AsItWasFixed) {
   const TemporaryFolder folder;
-  const std::filesystem::path fixed = std::filesystem::path(CAPTURE_TEST_DATA) / "data/shards/version_1.capshard";
-  write_samples(folder / "now.capshard", small_layout(), 3);
-  EXPECT_EQ(read_file(folder / "now.capshard"), read_file(fixed));
-  EXPECT_THAT(problems_of(fixed), IsEmpty());
+  const auto fixed = [](const char* name) { return std::filesystem::path(CAPTURE_TEST_DATA) / "data/shards" / name; };
+  const auto check = [&](const char* name, const ShardLayout& layout) {
+    write_samples(folder / "now.capshard", layout, 3);
+    EXPECT_TRUE(read_file(folder / "now.capshard") == read_file(fixed(name))) << name;
+    EXPECT_THAT(problems_of(fixed(name)), IsEmpty());
+  };
+  check("version_1.capshard", small_layout());
+  check("version_1_int8.capshard", layout_with_ids(FeatureType::int8));
+}
+
+TEST(Shard, GivesBackTokenIdsOfEveryTitle) {
+  const TemporaryFolder folder;
+  // The widest vocabulary of two bytes an id, and one past it.
+  for (const int64_t vocabulary_size : {65536, 65537}) {
+    ShardLayout layout = small_layout();
+    layout.tokenizer = {.fingerprint = "f", .vocabulary_size = vocabulary_size};
+    Sample sample = make_sample(layout, 3);
+    const std::vector<std::vector<int32_t>> ids = {{0, 7, static_cast<int32_t>(vocabulary_size - 1)}, {}};
+    sample.token_ids = ids;
+    ShardWriter writer(folder / "a.capshard", layout);
+    writer.add(sample);
+    sample.id = "other";
+    sample.token_ids[0][0] = static_cast<int32_t>(vocabulary_size);
+    EXPECT_THAT(error_of([&] { writer.add(sample); }),
+                HasSubstr("has the token id " + std::to_string(vocabulary_size)));
+    sample.token_ids[0][0] = -1;
+    EXPECT_THAT(error_of([&] { writer.add(sample); }), HasSubstr("has the token id -1; allowed: 0 to"));
+    sample.token_ids.pop_back();
+    EXPECT_THAT(error_of([&] { writer.add(sample); }), HasSubstr("token ids for 1 titles; allowed: 2"));
+    writer.finish();
+
+    const Shard shard(folder / "a.capshard");
+    EXPECT_EQ(shard.header().layout, layout);
+    const SampleView found = shard.sample(0);
+    EXPECT_EQ(found.titles().size(), 2U);
+    for (int64_t title = 0; title < 2; ++title) {
+      const TokenIds stored = *found.token_ids(title);
+      std::vector<int32_t> all;
+      stored.append_to(all);
+      EXPECT_EQ(all, ids[static_cast<size_t>(title)]);
+      EXPECT_EQ(stored.size(), std::ssize(all));
+    }
+    std::vector<int32_t> first = {9};
+    found.token_ids(0)->append_to(first, 2);
+    EXPECT_THAT(first, ElementsAre(9, 0, 7));
+    EXPECT_THAT(problems_of(folder / "a.capshard"), IsEmpty());
+  }
+  write_samples(folder / "b.capshard", small_layout(), 1);
+  EXPECT_FALSE(Shard(folder / "b.capshard").sample(0).token_ids().has_value());
+}
+
+TEST(Shard, RoundsInt8WithinHalfAStepOfEachRegion) {
+  const TemporaryFolder folder;
+  constexpr int64_t kWidth = 1003;
+  const ShardLayout layout{.feature_width = kWidth, .max_regions = 4, .feature_type = FeatureType::int8};
+  RandomStream random(3, 1, 4);
+  Regions regions{.image_width = 9, .image_height = 9, .boxes = {0, 0, 1, 1, 0, 0, 2, 2, 0, 0, 3, 3, 0, 0, 4, 4}};
+  for (int64_t i = 0; i < 4 * kWidth; ++i) {
+    // A region of zeros, and one whose scale is too small to be told from 0.
+    const float size = std::array{1.0F, 1e30F, 0.0F, 1e-45F}[static_cast<size_t>(i / kWidth)];
+    regions.features.push_back(size * (random.uniform() - 0.5F));
+  }
+  ShardWriter writer(folder / "a.capshard", layout);
+  writer.add({.id = "x", .titles = {""}, .views = {regions}});
+  writer.finish();
+  const Shard shard(folder / "a.capshard");
+  const RegionsView found = shard.sample(0).regions();
+  std::vector<float> values(regions.features.size());
+  found.copy_features(values.data());
+  std::vector<float> row(kWidth);
+  for (int64_t r = 0; r < 4; ++r) {
+    std::vector<float> sum(kWidth, 2.0F);
+    found.copy_feature_and_add(r, row.data(), sum.data());
+    const auto start = static_cast<size_t>(r * kWidth);
+    float largest = 0;
+    for (size_t i = 0; i < row.size(); ++i) largest = std::max(largest, std::abs(regions.features[start + i]));
+    EXPECT_EQ(found.scales[static_cast<size_t>(r)], largest / 127);
+    for (size_t i = 0; i < row.size(); ++i) {
+      EXPECT_EQ(row[i], values[start + i]);
+      EXPECT_EQ(sum[i], 2.0F + row[i]);
+      EXPECT_LE(std::abs(row[i] - regions.features[start + i]), largest / 127 * 0.5001F + 1e-44F);
+    }
+  }
+  regions.features[kWidth + 5] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(error_of([&] { encode(layout, {.id = "y", .titles = {""}, .views = {regions}}); }),
+              HasSubstr("sample \"y\": region 1 has a feature value (number 5) that is infinite"));
+}
+
+TEST(Shard, RoundsInt8TiesToEven) {
+  const ShardLayout layout{.feature_width = 6, .max_regions = 1, .feature_type = FeatureType::int8};
+  Regions regions{.image_width = 1, .image_height = 1, .boxes = {0, 0, 1, 1}};
+  regions.features = {127, 0.5F, 1.5F, -2.5F, -126.6F, 0.49F};
+  const EncodedSample encoded = encode(layout, {.id = "x", .titles = {""}, .views = {regions}});
+  const auto* const values = reinterpret_cast<const int8_t*>(encoded.record.data() + 128);
+  EXPECT_THAT(std::vector<int>(values, values + 6), ElementsAre(127, 0, 2, -2, -127, 0));
 }
 
 TEST(Shard, RoundsToFloat16AsIeee754Says) {
@@ -125,7 +220,7 @@ TEST(Shard, RoundsToFloat16AsIeee754Says) {
 
 TEST(Shard, NoticesTheFileCutShortAnywhere) {
   const TemporaryFolder folder;
-  write_samples(folder / "a.capshard", small_layout(), 3);
+  write_samples(folder / "a.capshard", layout_with_ids(FeatureType::int8), 3);
   const std::string whole = read_file(folder / "a.capshard");
   for (size_t length = 0; length < whole.size(); length += length < 200 ? 1 : 37) {
     overwrite(folder / "cut.capshard", whole.substr(0, length));
@@ -152,7 +247,7 @@ void read_everything(const Shard& shard) {
 
 TEST(Shard, NoticesEveryFlippedByte) {
   const TemporaryFolder folder;
-  write_samples(folder / "a.capshard", small_layout(), 3);
+  write_samples(folder / "a.capshard", layout_with_ids(FeatureType::int8), 3);
   const std::string whole = read_file(folder / "a.capshard");
   for (size_t at = 0; at < whole.size(); ++at) {
     set_byte(folder / "a.capshard", at,
@@ -176,6 +271,29 @@ void forge_record(const std::filesystem::path& path, size_t offset, uint32_t val
   const ShardHeader header = Shard(path).header();
   std::memcpy(&bytes[static_cast<size_t>(header.records_at + header.record_bytes) + offset], &value, sizeof value);
   overwrite(path, bytes);
+}
+
+TEST(Shard, RefusesTokenIdsThatNoVocabularyHas) {
+  const TemporaryFolder folder;
+  ShardLayout layout = small_layout();
+  layout.tokenizer = {.fingerprint = "f", .vocabulary_size = 1000};
+  Sample sample = make_sample(layout, 1);
+  sample.token_ids[0] = {999};
+  ShardWriter writer(folder / "a.capshard", layout);
+  writer.add(sample);
+  writer.finish();
+  const std::string whole = read_file(folder / "a.capshard");
+  const size_t blobs_at = static_cast<size_t>(Shard(folder / "a.capshard").header().blobs_at);
+  const size_t ids_at = blobs_at + sample.id.size() + 4 + sample.titles[0].size();
+  const auto refused = [&](size_t at, char value) {
+    std::string bytes = whole;
+    bytes[at] = value;
+    overwrite(folder / "b.capshard", bytes);
+    return error_of([&] { Shard(folder / "b.capshard").sample(0); });
+  };
+  EXPECT_THAT(refused(ids_at + 4, '\xE8'), HasSubstr("has the token id 1000; allowed: 0 to 999"));
+  EXPECT_THAT(refused(ids_at, 1), HasSubstr("do not add up"));
+  EXPECT_THAT(refused(ids_at, 3), HasSubstr("do not add up"));
 }
 
 TEST(Shard, RefusesRecordsThatPointElsewhere) {
@@ -235,6 +353,7 @@ TEST(Shard, RefusesHeadersThatContradictTheFile) {
   EXPECT_THAT(refused([](Json& h) { h["layout"]["feature_width"] = 100; }), HasSubstr("records have"));
   EXPECT_THAT(refused([](Json& h) { h["layout"]["feature_width"] = int64_t{1} << 40; }), HasSubstr("feature_width"));
   EXPECT_THAT(refused([](Json& h) { h["layout"]["feature_type"] = "int4"; }), HasSubstr("float16, float32"));
+  EXPECT_THAT(refused([](Json& h) { h["layout"]["tokenizer"]["vocabulary_size"] = 9; }), HasSubstr("fingerprint is"));
   EXPECT_THAT(refused([](Json& h) { h["records_at"] = int64_t{1} << 60; }), HasSubstr("do not begin behind"));
   EXPECT_THAT(refused([](Json& h) { h["records_at"] = 8192; }), HasSubstr("do not begin behind"));
   EXPECT_THAT(refused([](Json& h) { h["blobs_at"] = 4096; }), HasSubstr("do not follow"));
