@@ -12,6 +12,7 @@
 #include "capture/tensor/device.h"
 #include "capture/tensor/runtime.h"
 #include "capture/train/optimizer.h"
+#include "common/choice.h"
 #include "synthetic_batch.h"
 
 namespace capture {
@@ -54,12 +55,10 @@ std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
   command->add_option("--threads", arguments->threads, "Threads inside an operation; 0: one a core.")
       ->check(CLI::Range(0, 4096));
   command->add_option("--dtype", arguments->precision, "fp32, or bf16 through autocast.")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Precision>{{"fp32", Precision::float32}, {"bf16", Precision::bfloat16}}))
+      ->transform(one_of<Precision>({{"fp32", Precision::float32}, {"bf16", Precision::bfloat16}}))
       ->default_str("fp32");
   command->add_option("--lengths", arguments->lengths, "Title lengths: full (36 tokens), or product1m's.")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, TitleLengths>{{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
+      ->transform(one_of<TitleLengths>({{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
       ->default_str("full");
   command->add_option("--config", arguments->config, "A configuration whose model section gives other sizes.");
   command->add_option("--device", arguments->device, "cpu, cuda, cuda:N or auto.")->capture_default_str();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "common/choice.h"
+
 namespace capture {
 
 namespace {
@@ -59,7 +61,7 @@ void add_model_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--threads", arguments.threads, "CPU threads; 0 for all")->check(CLI::Range(0, 1024))->group(group);
   app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->capture_default_str()->group(group);
   app.add_option("--precision", arguments.bfloat16, "float32 or bfloat16")
-      ->transform(CLI::CheckedTransformer(kPrecisions))
+      ->transform(one_of(kPrecisions))
       ->default_str("float32")
       ->group(group);
   app.add_option("--seed", arguments.seed, "Seed of the untrained model; by default the run's, or 42")->group(group);
@@ -72,7 +74,7 @@ void add_options(CLI::App& app, EvalArguments& arguments) {
   add_model_options(app, arguments);
   app.add_option("--protocol", arguments.evaluation.protocol,
                  "product1m_official (the published script's figures), strict (standard definitions) or both")
-      ->transform(CLI::CheckedTransformer(kProtocols))
+      ->transform(one_of(kProtocols))
       ->default_str("both");
   app.add_option("--at", arguments.evaluation.at, "Cutoffs N")
       ->delimiter(',')

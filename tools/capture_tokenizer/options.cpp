@@ -6,13 +6,14 @@
 
 #include "capture/base/error.h"
 #include "capture_tokenizer/commands.h"
+#include "common/choice.h"
 
 namespace capture {
 
 void add_tokenizer_options(CLI::App& command, TokenizerOptions& options) {
   command.add_option("--type", options.type, "How titles are cut: wordpiece (BERT) or sentencepiece")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, TokenizerType>{
-          {"wordpiece", TokenizerType::wordpiece}, {"sentencepiece", TokenizerType::sentencepiece}}))
+      ->transform(one_of<TokenizerType>(
+          {{"wordpiece", TokenizerType::wordpiece}, {"sentencepiece", TokenizerType::sentencepiece}}))
       ->option_text("TYPE [wordpiece]");
   command.add_option("--vocab", options.file, "Vocabulary (one piece a line) or sentencepiece model")
       ->required()
@@ -23,8 +24,8 @@ void add_tokenizer_options(CLI::App& command, TokenizerOptions& options) {
           "--cased", [&] { options.lower_case = false; }, "Keep upper case")
       ->group(group);
   command.add_option("--strip-accents", options.strip_accents, "Drop accents: yes, no, or auto (unless --cased)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, AccentStripping>{
-          {"auto", AccentStripping::automatic}, {"yes", AccentStripping::yes}, {"no", AccentStripping::no}}))
+      ->transform(one_of<AccentStripping>(
+          {{"auto", AccentStripping::automatic}, {"yes", AccentStripping::yes}, {"no", AccentStripping::no}}))
       ->option_text("HOW [auto]")
       ->group(group);
   command

@@ -6,6 +6,7 @@
 #include "capture/text/titles.h"
 #include "capture/text/vocabulary_training.h"
 #include "capture_tokenizer/commands.h"
+#include "common/choice.h"
 
 namespace capture {
 
@@ -46,8 +47,7 @@ void add_train(CLI::App& app) {
       ->option_text("FILE");
   command.add_option("--output", options->output, "The model file to write")->required()->option_text("FILE");
   command.add_option("--model", options->training.model, "How pieces are chosen: unigram or bpe")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, PieceModel>{{"unigram", PieceModel::unigram}, {"bpe", PieceModel::bpe}}))
+      ->transform(one_of<PieceModel>({{"unigram", PieceModel::unigram}, {"bpe", PieceModel::bpe}}))
       ->option_text("MODEL [unigram]");
   command
       .add_option("--vocabulary-size", options->training.vocabulary_size, "Pieces, the five special tokens among them")
