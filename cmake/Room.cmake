@@ -1,11 +1,15 @@
-# capture_room(NAME KNOWS room... [USES library...] [PRECOMPILED set])
+# capture_room(NAME KNOWS room... [USES library...] [PRECOMPILED set] [WITHOUT folder])
 #
-# One room is one library, capture_<room>, made of src/<room>/*.cpp and src/<room>/*/*.cpp. KNOWS is the complete list of
-# the rooms it may include; tests/house/check_rooms.py reads it from here and fails the build's tests when an include breaks it.
-# Its tests, tests/<room>/*_test.cpp, become the program capture_<room>_tests (see tests/CMakeLists.txt).
+# One room is one library, capture_<room>, made of src/<room>/*.cpp and src/<room>/*/*.cpp. WITHOUT names a folder in it
+# that is built apart. KNOWS is the complete list of the rooms it may include; tests/house/check_rooms.py reads it from
+# here and fails the build's tests when an include breaks it. Its tests, tests/<room>/*_test.cpp, become the program
+# capture_<room>_tests (see tests/CMakeLists.txt).
 function(capture_room NAME)
-  cmake_parse_arguments(ROOM "" "PRECOMPILED" "KNOWS;USES" ${ARGN})
+  cmake_parse_arguments(ROOM "" "PRECOMPILED;WITHOUT" "KNOWS;USES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cpp)
+  if(ROOM_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/${ROOM_WITHOUT}/[^/]*$")
+  endif()
   list(TRANSFORM ROOM_KNOWS PREPEND capture_)
   if(sources)
     add_library(capture_${NAME} STATIC ${sources})

@@ -1,106 +1,62 @@
 #include "sentencepiece.h"
 
-#include <sentencepiece_processor.h>
-
-#include <algorithm>
-#include <array>
+#include <dlfcn.h>
 
 #include "capture/base/error.h"
-#include "capture/base/files.h"
-#include "model_check.h"
-#include "vocabulary.h"
+#include "capture/text/vocabulary_training.h"
+#include "sentencepiece/module.h"
 
 namespace capture {
 
 namespace {
 
-constexpr uint64_t kMaxModelBytes = uint64_t{256} << 20;
+constexpr const char* kModule = "libcapture_sentencepiece.so";
 
-namespace sp = sentencepiece;
+// Its own symbols first, so that no other protobuf of the process stands in for its own. AddressSanitizer cannot load
+// anything that way.
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kLoading = RTLD_NOW | RTLD_LOCAL;
+#else
+constexpr int kLoading = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+#endif
 
-[[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
-  throw UserError({.what = reason.empty() ? "is no sentencepiece model, or a damaged one"
-                                          : "is not a sentencepiece model that can be used: " + reason,
-                   .where = path.string(),
-                   .hint = "make one with capture_tokenizer train"});
+/// The module's entry of that name; the module stays loaded.
+template <typename Function>
+Function* entry(const char* name) {
+  static void* const module = ::dlopen(kModule, kLoading);
+  void* const symbol = module == nullptr ? nullptr : ::dlsym(module, name);
+  if (symbol == nullptr) {
+    const char* const reason = ::dlerror();
+    throw UserError({.what = std::string("cannot be loaded: ") + (reason == nullptr ? "the first try failed" : reason),
+                     .where = kModule,
+                     .hint = "build it with tools/build, and keep the lib folder beside bin"});
+  }
+  return reinterpret_cast<Function*>(symbol);
 }
-
-class SentencePiece final : public Tokenizer {
- public:
-  explicit SentencePiece(const std::filesystem::path& path) {
-    const std::string model = read_file(path, kMaxModelBytes);
-    if (!has_safe_tables(model)) fail(path, "");
-    std::string problem;
-    try {
-      problem = processor_.LoadFromSerializedProto(model).ToString();
-    } catch (const std::exception&) {  // an empty piece, which its trie throws out
-      fail(path, "");
-    }
-    if (problem != "OK") fail(path, reason_of(problem));
-    fingerprint_ = to_hex(checksum("sentencepiece\n" + model));
-    specials_ = {.pad = special(path, kPad, processor_.pad_id()),
-                 .unknown = processor_.unk_id(),
-                 .cls = special(path, kCls, processor_.bos_id()),
-                 .sep = special(path, kSep, processor_.eos_id()),
-                 .mask = special(path, kMask, -1)};
-    std::array ids{specials_.pad, specials_.unknown, specials_.cls, specials_.sep, specials_.mask};
-    std::ranges::sort(ids);
-    if (ids.front() < 0 || std::ranges::adjacent_find(ids) != ids.end()) {
-      throw UserError({.what = "two special tokens of the model share one piece", .where = path.string()});
-    }
-  }
-
-  void append(std::string_view text, std::vector<int32_t>& ids, size_t limit) const override {
-    std::vector<int> found;
-    const auto status = processor_.Encode(text, &found);
-    if (!status.ok()) throw UserError({.what = "sentencepiece cannot encode a title: " + status.ToString()});
-    if (found.size() > limit) found.resize(limit);
-    ids.insert(ids.end(), found.begin(), found.end());
-  }
-
-  std::string decode(std::span<const int32_t> ids) const override {
-    std::vector<int> kept;
-    for (const int32_t id : ids) {
-      piece(id);  // refuses an id that there is not
-      if (!processor_.IsControl(id)) kept.push_back(id);
-    }
-    return processor_.DecodeIds(kept);
-  }
-
-  std::string_view piece(int32_t id) const override {
-    if (id < 0 || id >= vocabulary_size()) fail_no_piece(id, vocabulary_size());
-    return processor_.IdToPiece(id);
-  }
-
-  int64_t vocabulary_size() const override { return processor_.GetPieceSize(); }
-  SpecialTokens specials() const override { return specials_; }
-  std::string fingerprint() const override { return fingerprint_; }
-
- private:
-  /// The piece of that name, else the one that sentencepiece itself has for the purpose.
-  int32_t special(const std::filesystem::path& path, const char* name, int32_t otherwise) const {
-    const int32_t id = processor_.PieceToId(name);
-    if (id != processor_.unk_id()) return id;
-    if (otherwise < 0) fail_missing_special(path, name);
-    return otherwise;
-  }
-
-  sp::SentencePieceProcessor processor_;
-  SpecialTokens specials_;
-  std::string fingerprint_;
-};
 
 }  // namespace
 
-std::string reason_of(const std::string& status) {
-  const size_t condition = status.find("] ");
-  const size_t code = status.find(": ");
-  const size_t start = condition != std::string::npos ? condition + 2 : code != std::string::npos ? code + 2 : 0;
-  return status.substr(start);
+std::unique_ptr<Tokenizer> load_sentencepiece(const TokenizerOptions& options) {
+  const auto load = entry<decltype(capture_sentencepiece_load)>("capture_sentencepiece_load");
+  return std::unique_ptr<Tokenizer>(load(options.file));
 }
 
-std::unique_ptr<Tokenizer> load_sentencepiece(const TokenizerOptions& options) {
-  return std::make_unique<SentencePiece>(options.file);
+std::string train_sentencepiece(const std::function<bool(std::string&)>& next_title,
+                                const VocabularyTrainingOptions& options) {
+  const auto train = entry<decltype(capture_sentencepiece_train)>("capture_sentencepiece_train");
+  std::string model;
+  train(next_title, options, model);
+  return model;
+}
+
+void VocabularyTrainingOptions::visit(FieldVisitor& f) {
+  f.choice("model", model, "How pieces are chosen: the unigram language model, or byte-pair merges.",
+           {{"unigram", PieceModel::unigram}, {"bpe", PieceModel::bpe}});
+  f.field("vocabulary_size", vocabulary_size, "Pieces, the five special tokens among them.", {6, 1 << 20});
+  f.field("character_coverage", character_coverage,
+          "Share of all characters in the titles that get a piece; the rarest of the others become [UNK].",
+          {0.98, 1.0});
+  f.field("lower_case", lower_case, "Lower-case titles; the model remembers it.");
 }
 
 }  // namespace capture

@@ -1,10 +1,9 @@
-#include "capture/text/vocabulary_training.h"
-
 #include <sentencepiece_trainer.h>
 
 #include "capture/base/error.h"
-#include "sentencepiece.h"
-#include "vocabulary.h"
+#include "module.h"
+#include "status.h"
+#include "text/vocabulary.h"
 
 namespace capture {
 
@@ -34,23 +33,15 @@ class Titles final : public sp::SentenceIterator {
 
 }  // namespace
 
-void VocabularyTrainingOptions::visit(FieldVisitor& f) {
-  f.choice("model", model, "How pieces are chosen: the unigram language model, or byte-pair merges.",
-           {{"unigram", PieceModel::unigram}, {"bpe", PieceModel::bpe}});
-  f.field("vocabulary_size", vocabulary_size, "Pieces, the five special tokens among them.", {6, 1 << 20});
-  f.field("character_coverage", character_coverage,
-          "Share of all characters in the titles that get a piece; the rarest of the others become [UNK].",
-          {0.98, 1.0});
-  f.field("lower_case", lower_case, "Lower-case titles; the model remembers it.");
-}
+}  // namespace capture
 
-std::string train_sentencepiece(const std::function<bool(std::string&)>& next_title,
-                                const VocabularyTrainingOptions& options) {
+void capture_sentencepiece_train(const std::function<bool(std::string&)>& next_title,
+                                 const capture::VocabularyTrainingOptions& options, std::string& model) {
+  using namespace capture;
   Titles titles(next_title);
   if (titles.done()) {
     throw UserError({.what = "there is no title to learn a vocabulary from", .allowed = "at least one title"});
   }
-  std::string model;
   const auto status = sp::SentencePieceTrainer::Train(
       {
           {"model_type", options.model == PieceModel::unigram ? "unigram" : "bpe"},
@@ -76,7 +67,4 @@ std::string train_sentencepiece(const std::function<bool(std::string&)>& next_ti
     throw UserError({.what = "no vocabulary could be made of these titles: " + reason_of(status.ToString()),
                      .where = "vocabulary_size " + std::to_string(options.vocabulary_size)});
   }
-  return model;
 }
-
-}  // namespace capture
