@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <filesystem>
+
 #include "capture/base/error.h"
 #include "capture/text/vocabulary_training.h"
 #include "sentencepiece/module.h"
@@ -9,8 +11,6 @@
 namespace capture {
 
 namespace {
-
-constexpr const char* kModule = "libcapture_sentencepiece.so";
 
 // Its own symbols first, so that no other protobuf of the process stands in for its own. AddressSanitizer cannot load
 // anything that way.
@@ -23,12 +23,14 @@ constexpr int kLoading = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
 /// The module's entry of that name; the module stays loaded.
 template <typename Function>
 Function* entry(const char* name) {
-  static void* const module = ::dlopen(kModule, kLoading);
+  static const std::filesystem::path path =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" /
+      "libcapture_sentencepiece.so";
+  void* const module = ::dlopen(path.c_str(), kLoading);
   void* const symbol = module == nullptr ? nullptr : ::dlsym(module, name);
   if (symbol == nullptr) {
-    const char* const reason = ::dlerror();
-    throw UserError({.what = std::string("cannot be loaded: ") + (reason == nullptr ? "the first try failed" : reason),
-                     .where = kModule,
+    throw UserError({.what = std::string("cannot be loaded: ") + ::dlerror(),
+                     .where = path.string(),
                      .hint = "build it with tools/build, and keep the lib folder beside bin"});
   }
   return reinterpret_cast<Function*>(symbol);
