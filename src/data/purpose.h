@@ -13,6 +13,11 @@ inline constexpr uint32_t region_mask = 3;
 inline constexpr uint32_t view = 4;
 inline constexpr uint32_t title = 5;
 inline constexpr uint32_t regions = 6;
+inline constexpr uint32_t synth_catalogue = 7;
+inline constexpr uint32_t synth_appearance = 8;
+inline constexpr uint32_t synth_kit = 9;
+inline constexpr uint32_t synth_title = 10;
+inline constexpr uint32_t synth_photo = 11;
 }  // namespace purpose
 
 }  // namespace capture

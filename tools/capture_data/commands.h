@@ -9,6 +9,8 @@ namespace capture {
 void add_import_images(CLI::App& app);
 /// "inspect": a dataset's header and one sample, as a person reads them (inspect.cpp).
 void add_inspect(CLI::App& app);
+/// "synth": a synthetic twin of Product1M (synth.cpp).
+void add_synth(CLI::App& app);
 /// "verify": every checksum and invariant (verify.cpp).
 void add_verify(CLI::App& app);
 

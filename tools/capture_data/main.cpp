@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   capture::add_import_images(app);
   capture::add_inspect(app);
+  capture::add_synth(app);
   capture::add_verify(app);
   return capture::run_program(app, argc, argv, [] {});
 }
