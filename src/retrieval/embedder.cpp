@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "capture/base/error.h"
+#include "capture/base/text_lines.h"
 #include "capture/data/loader.h"
 #include "capture/retrieval/recipe.h"
-#include "capture/base/text_lines.h"
 #include "capture/tensor/safetensors.h"
 #include "capture/text/tokenizer.h"
 

@@ -5,6 +5,7 @@
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/text_lines.h"
+#include "capture/data/import/row.h"
 
 namespace capture {
 
@@ -15,14 +16,25 @@ constexpr std::string_view kLabelSeparator = "#;#";
 constexpr size_t kFields = 5;
 constexpr size_t kWriteBytes = size_t{1} << 20;
 
-ListedProduct parse(std::span<const std::string_view> fields) {
-  ListedProduct product;
-  product.id = fields[0];
-  product.caption = fields[1];
-  product.source_url = fields[2];
-  product.mirror_url = fields[3];
-  split(fields[4], kLabelSeparator, [&](std::string_view label) { product.labels.emplace_back(label); });
-  return product;
+ListedProduct parse(std::string_view text, const std::string& where, std::vector<OddLine>& odd) {
+  ListLine line;
+  try {
+    line = parse_list_line(text);
+  } catch (const UserError& error) {
+    UserError::Parts parts = error.parts();
+    parts.where = where;
+    throw UserError(parts);
+  }
+  if (line.fields > kFields) {
+    odd.push_back({where, std::string(line.id), "the line has " + std::to_string(line.fields) + " fields instead of 5",
+                   "the fifth is taken for the labels", Oddity::ambiguous});
+  }
+  return {.id = std::string(line.id),
+          .caption = std::string(line.caption),
+          .source_url = std::string(line.source_url),
+          .mirror_url = std::string(line.mirror_url),
+          .labels = {line.labels.begin(), line.labels.end()},
+          .where = where};
 }
 
 std::string one_line(std::string text) {
@@ -55,24 +67,8 @@ ProductList read_product_list(const std::filesystem::path& path) {
   ProductList list;
   list.name = path.string();
   list.checksum = checksum(lines.bytes());
-  std::vector<std::string_view> fields;
   lines.for_each([&](int64_t line, std::string_view text) {
-    fields.clear();
-    split(text, kFieldSeparator, [&](std::string_view field) { fields.push_back(field); });
-    const std::string where = file_and_line(path, line);
-    if (fields.size() < kFields) {
-      throw UserError(
-          {.what = text.empty() ? "the line is empty" : "the line has " + std::to_string(fields.size()) + " field(s)",
-           .where = where,
-           .allowed = "id#####caption#####source url#####mirror url#####labels"});
-    }
-    list.products.push_back(parse(fields));
-    list.products.back().where = where;
-    if (fields.size() > kFields) {
-      list.odd.push_back({where, list.products.back().id,
-                          "the line has " + std::to_string(fields.size()) + " fields instead of 5",
-                          "the fifth is taken for the labels", Oddity::ambiguous});
-    }
+    list.products.push_back(parse(text, file_and_line(path, line), list.odd));
   });
   return list;
 }

@@ -7,6 +7,10 @@ namespace capture {
 
 /// "import-images": photos and titles from a CSV or JSONL list become a shard (import_images.cpp).
 void add_import_images(CLI::App& app);
+/// "import-tsv", "import-lmdb", "import-list": the published files become shards (import_rows.cpp).
+void add_import_tsv(CLI::App& app);
+void add_import_lmdb(CLI::App& app);
+void add_import_list(CLI::App& app);
 /// "inspect": a dataset's header and one sample, as a person reads them (inspect.cpp).
 void add_inspect(CLI::App& app);
 /// "synth": a synthetic twin of Product1M (synth.cpp).
