@@ -61,15 +61,14 @@ def write_tsv(path, rows, end="\n"):
     return path
 
 
-def write_lmdb(path, rows, keys=True):
-    database = lmdb.open(str(path), subdir=False, map_size=1 << 30, lock=False)
+def write_lmdb(path, rows, folder=False):
+    database = lmdb.open(str(path), subdir=folder, map_size=1 << 30, lock=False)
     with database.begin(write=True) as transaction:
         names = [f"{i:08}".encode() for i in range(len(rows))]
         for name, row in zip(names, rows):
             transaction.put(name, row.packed() if isinstance(row, Row) else row)
-        if keys:
-            transaction.put(b"__keys__", msgpack.packb(names))
-            transaction.put(b"__len__", msgpack.packb(len(rows)))
+        transaction.put(b"__keys__", msgpack.packb(names))
+        transaction.put(b"__len__", msgpack.packb(len(rows)))
     database.close()
     return path
 
@@ -300,6 +299,32 @@ class ImportPublished(unittest.TestCase):
         database = write_lmdb(self.folder / "a.lmdb", [value] * 3)
         self.assert_fails(self.run_import("import-lmdb", database), "written by pyarrow", "convert_pyarrow_lmdb.py")
         self.assertFalse(self.output.exists())
+
+    def test_a_database_may_be_a_folder_that_nobody_can_write_to(self):
+        database = write_lmdb(self.folder / "b", [Row(i) for i in range(3)], folder=True)
+        (database / "data.mdb").chmod(0o444)
+        database.chmod(0o555)
+        self.assertIn("3 samples of 3 rows", self.assert_imports("import-lmdb", database))
+        database.chmod(0o755)
+        self.assertEqual(sorted(path.name for path in database.iterdir() if path.name != "lock.mdb"), ["data.mdb"])
+
+    def test_a_database_that_promised_more_records_is_named(self):
+        database = write_lmdb(self.folder / "b.lmdb", [Row(i) for i in range(3)])
+        with lmdb.open(str(database), subdir=False, lock=False, map_size=1 << 30) as opened:
+            with opened.begin(write=True) as transaction:
+                transaction.put(b"__len__", msgpack.packb(7))
+        result = self.run_import("import-lmdb", database)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("has 3 records, its __len__ says 7", result.stderr)
+
+    def test_token_ids_are_stored_beside_titles(self):
+        vocabulary = self.folder / "vocab.txt"
+        vocabulary.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n爽\n肤\n水\nnumber\n120\n##ml\n")
+        source = write_tsv(self.folder / "a.tsv", [Row(i) for i in range(3)])
+        self.assert_imports("import-tsv", source, "--tokenizer", vocabulary)
+        header = (self.output / "00000.capshard").read_bytes()[32:4096].decode()
+        self.assertIn('"vocabulary_size": 11', header)
+        self.verify()
 
     def test_files_that_are_no_such_files(self):
         nothing = self.folder / "none"

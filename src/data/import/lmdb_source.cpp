@@ -118,7 +118,6 @@ class LmdbSource final : public RowSource {
   explicit LmdbSource(const std::filesystem::path& path) : path_(path), database_(path) {
     rows_ = database_.entries();
     for (const char* note : {"__keys__", "__len__"}) rows_ -= database_.find(note).has_value() ? 1 : 0;
-    check_notes();
     std::string_view key;
     std::string_view value;
     bool found = database_.move(MDB_FIRST, key, value);
@@ -130,7 +129,7 @@ class LmdbSource final : public RowSource {
                        .allowed = "values of msgpack and msgpack-numpy, as tensorpack's LMDBSerializer writes them",
                        .hint = kConvert});
     }
-    operation_ = MDB_FIRST;
+    check_notes();
   }
 
   std::optional<Piece> next() override {
