@@ -9,12 +9,12 @@
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/in_order.h"
 #include "capture/base/progress.h"
 #include "capture/data/shard_writer.h"
 #include "capture/vision/feature_scaling.h"
 #include "capture/vision/photo_list.h"
 #include "import_folder.h"
-#include "capture/base/in_order.h"
 
 namespace capture {
 
