@@ -6,6 +6,7 @@
 #include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/data/shard_index.h"
+#include "id_set.h"
 
 namespace capture {
 
@@ -136,6 +137,26 @@ void Dataset::prefetch(int64_t index) const {
 std::string Dataset::where(int64_t index) const {
   const Place at = place(index);
   return at.shard.path().string() + ", sample " + std::to_string(at.index);
+}
+
+void Dataset::verify(const std::function<void(const std::string&)>& problem,
+                     const std::function<void(int64_t)>& progress) const {
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    shards_[s].verify(problem, [&](int64_t done) {
+      if (progress) progress(starts_[s] + done);
+    });
+  }
+  IdSet seen;
+  const auto id_at = [&](int64_t index) { return sample(index).id(); };
+  for (int64_t i = 0; i < size(); ++i) {
+    try {
+      const std::string_view id = id_at(i);
+      const std::optional<int64_t> first = seen.insert(id, i, id_at);
+      if (first) problem(where(i) + " (\"" + std::string(id) + "\"): has the id of " + where(*first));
+    } catch (const UserError&) {
+      // A record that cannot be read was named above.
+    }
+  }
 }
 
 std::string Dataset::fingerprint() const {

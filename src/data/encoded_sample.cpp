@@ -1,5 +1,8 @@
 #include "capture/data/encoded_sample.h"
 
+#include <cstring>
+#include <stdexcept>
+
 #include "capture/base/error.h"
 #include "capture/text/tokenizer.h"
 #include "record.h"
@@ -15,6 +18,24 @@ EncodedSample encode(const ShardLayout& layout, const Sample& sample) {
     if (!problem.empty()) throw UserError({.what = problem});
   } catch (const UserError& error) {
     throw UserError({.what = error.what(), .where = "sample \"" + sample.id + "\""});
+  }
+  return encoded;
+}
+
+EncodedSample encode(const ShardLayout& layout, const SampleView& stored, const Tokenizer* tokenizer) {
+  Sample sample = stored.copy();
+  if (layout.tokenizer.id_bytes() == 0) {
+    sample.token_ids.clear();
+  } else if (layout.tokenizer != stored.layout().tokenizer) {
+    if (tokenizer == nullptr) throw std::logic_error("token ids are asked for, and there is no tokenizer");
+    add_token_ids(*tokenizer, sample);
+  }
+  EncodedSample encoded = encode(layout, sample);
+  ShardLayout same = stored.layout();
+  same.tokenizer = layout.tokenizer;
+  if (same == layout) {
+    const size_t numbers = record_shape(layout).views;
+    std::memcpy(encoded.record.data() + numbers, stored.record() + numbers, encoded.record.size() - numbers);
   }
   return encoded;
 }

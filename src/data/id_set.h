@@ -18,8 +18,13 @@ class IdSet {
   /// `id_at(place)` gives an id that was added.
   template <class IdAt>
   std::optional<int64_t> insert(std::string_view id, int64_t place, const IdAt& id_at) {
+    return insert(checksum(id), id, place, id_at);
+  }
+
+  /// The same with a hash of the caller's, which equal ids must share.
+  template <class IdAt>
+  std::optional<int64_t> insert(uint64_t hash, std::string_view id, int64_t place, const IdAt& id_at) {
     if (2 * (count_ + 1) > slots_.size()) grow();
-    const uint64_t hash = checksum(id);
     size_t at = first(hash);
     for (; slots_[at].place >= 0; at = next(at)) {
       if (slots_[at].hash == hash && id_at(slots_[at].place) == id) return slots_[at].place;

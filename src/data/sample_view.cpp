@@ -100,6 +100,29 @@ std::vector<std::string_view> SampleView::labels() const {
   return all;
 }
 
+Sample SampleView::copy() const {
+  Sample out;
+  out.id = id_;
+  for (const auto title : titles()) out.titles.emplace_back(title);
+  for (const auto label : labels()) out.labels.emplace_back(label);
+  out.thumbnail.assign(reinterpret_cast<const char*>(thumbnail_.data()), thumbnail_.size());
+  for (int64_t title = 0; title < title_count_ && token_ids(title); ++title) {
+    token_ids(title)->append_to(out.token_ids.emplace_back());
+  }
+  for (int64_t v = 0; v < view_count_; ++v) {
+    const RegionsView stored = regions(v);
+    Regions& view = out.views.emplace_back();
+    view.image_width = stored.image_width;
+    view.image_height = stored.image_height;
+    view.boxes.assign(stored.boxes.begin(), stored.boxes.end());
+    view.features.resize(static_cast<size_t>(stored.count * stored.feature_width));
+    stored.copy_features(view.features.data());
+    view.classes.resize(static_cast<size_t>(stored.count * stored.class_count));
+    for (int64_t r = 0; r < stored.count; ++r) stored.copy_classes(r, view.classes.data() + r * stored.class_count);
+  }
+  return out;
+}
+
 RegionsView SampleView::regions(int64_t view) const {
   const RecordShape shape = record_shape(*layout_);
   const auto slot = static_cast<uint64_t>(view);

@@ -34,14 +34,14 @@ void write_banner(HtmlWriter& html, const ReportInput& input) {
 }
 
 /// Links to the sections that `body` really has.
-void write_contents(HtmlWriter& html, std::string_view body) {
-  static constexpr std::pair<std::string_view, std::string_view> kSections[] = {{"systems", "Systems"},
-                                                                                {"protocols", "Metrics by N"},
-                                                                                {"training", "Training"},
-                                                                                {"queries", "Queries"},
-                                                                                {"details", "Details"}};
+void write_contents(HtmlWriter& html, const ReportInput& input, std::string_view body) {
+  const std::pair<std::string_view, std::string_view> sections[] = {{"systems", "Systems"},
+                                                                    {"protocols", "Metrics by N"},
+                                                                    {"training", input.charts_heading},
+                                                                    {"queries", "Queries"},
+                                                                    {"details", "Details"}};
   const auto nav = html.open("nav", {{"aria-label", "Sections"}});
-  for (const auto& [id, name] : kSections) {
+  for (const auto& [id, name] : sections) {
     const std::string quoted = '"' + std::string(id) + '"';
     if (body.find("<section id=" + quoted) == std::string_view::npos) continue;
     html.element("a", {{"href", '#' + std::string(id)}}, name);
@@ -92,7 +92,7 @@ void write_charts(HtmlWriter& html, const ReportInput& input) {
   }
   if (drawn.empty()) return;
   const auto section = html.open("section", {{"id", "training"}});
-  html.element("h2", {}, "Training");
+  html.element("h2", {}, input.charts_heading);
   const auto grid = html.open("div", {{"class", "charts"}});
   for (const auto& [chart, svg] : drawn) {
     const auto figure = html.open("figure");
@@ -104,7 +104,7 @@ void write_charts(HtmlWriter& html, const ReportInput& input) {
 void write_details(HtmlWriter& html, const ReportInput& input) {
   if (input.facts.empty() && input.commands.empty() && input.configuration.empty()) return;
   const auto section = html.open("section", {{"id", "details"}});
-  html.element("h2", {}, "About this run");
+  html.element("h2", {}, input.facts_heading);
   write_facts(html, input);
   write_commands(html, input);
   if (input.configuration.empty()) return;
@@ -132,7 +132,7 @@ std::string render_report(const ReportInput& input) {
     const auto visible = html.open("body");
     html.element("a", {{"class", "skip"}, {"href", "#content"}}, "Skip to the content");
     write_banner(html, input);
-    write_contents(html, content);
+    write_contents(html, input, content);
     {
       const auto main = html.open("main", {{"id", "content"}});
       html.raw(content);

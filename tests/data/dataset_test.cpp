@@ -47,6 +47,36 @@ TEST(Dataset, JoinsShardsWhoseSlotsDiffer) {
   EXPECT_EQ(dataset.max_views(), 2);
 }
 
+TEST(Dataset, KnowsWhoseTokenIdsItHolds) {
+  const TemporaryFolder folder;
+  ShardLayout other = layout_with_ids();
+  other.tokenizer.fingerprint = "others";
+  write_samples(folder / "a.capshard", layout_with_ids(), 2);
+  write_samples(folder / "b.capshard", layout_with_ids(FeatureType::int8), 2, 2);
+  write_samples(folder / "c.capshard", other, 2, 4);
+  write_samples(folder / "d.capshard", small_layout(), 2, 6);
+  const auto fingerprint = [&](const std::vector<std::filesystem::path>& paths) {
+    return Dataset(paths).tokenizer_fingerprint();
+  };
+  EXPECT_EQ(fingerprint({folder / "a.capshard", folder / "b.capshard"}), "letters");
+  EXPECT_EQ(fingerprint({folder / "a.capshard", folder / "c.capshard"}), "");
+  EXPECT_EQ(fingerprint({folder / "a.capshard", folder / "d.capshard"}), "");
+  EXPECT_EQ(fingerprint({folder / "d.capshard"}), "");
+}
+
+TEST(Dataset, CopiesStoredSamplesWholeForAnotherShard) {
+  const TemporaryFolder folder;
+  for (const FeatureType type : {FeatureType::float16, FeatureType::float32, FeatureType::int8}) {
+    const ShardLayout layout = layout_with_ids(type);
+    write_samples(folder / "a.capshard", layout, 5);
+    const Dataset dataset(folder / "a.capshard");
+    ShardWriter writer(folder / "b.capshard", layout, {{"made by", "a test"}});
+    for (int64_t i = 0; i < 5; ++i) writer.add(encode(layout, dataset.sample(i)));
+    writer.finish();
+    EXPECT_TRUE(read_file(folder / "a.capshard") == read_file(folder / "b.capshard")) << name_of(type);
+  }
+}
+
 TEST(Dataset, NamesWhatItCannotRead) {
   const TemporaryFolder folder;
   const auto refused = [](const std::vector<std::filesystem::path>& paths) {

@@ -1,6 +1,7 @@
 // Folders of shards: readable while they grow, and the same bytes however often the writer died.
 #include "capture/data/shard_set_writer.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,10 +27,10 @@ ShardSetOptions options_of(int64_t shard_samples = 0, int64_t shard_bytes = int6
   return {.shard_bytes = shard_bytes, .shard_samples = shard_samples, .source = {{"rows", "some"}}};
 }
 
-/// Adds samples up to `end`, from where the journal says.
+/// Adds samples up to `end`, from where the set stands.
 void go_on(ShardSetWriter& set, int64_t end) {
   const ShardLayout layout = set.layout();
-  for (int64_t i = set.journal().is_null() ? 0 : set.journal()["next"].get<int64_t>(); i < end; ++i) {
+  for (int64_t i = set.size(); i < end; ++i) {
     set.add(encode(layout, make_sample(layout, i)), [&] { return Json{{"next", i + 1}}; });
   }
 }
@@ -97,6 +98,8 @@ TEST(ShardSetWriter, GoesOnBehindTheLastWholeShard) {
     EXPECT_EQ(std::filesystem::exists(out), stop >= 10);
     ShardSetWriter set(out, small_layout(), kOrigin, options_of(10));
     EXPECT_EQ(set.size(), stop / 10 * 10);
+    const Json noted = {{"next", stop / 10 * 10}};
+    EXPECT_EQ(set.journal(), stop < 10 ? Json() : noted);
     EXPECT_FALSE(set.complete());
     go_on(set, 35);
     set.finish();
@@ -130,6 +133,32 @@ TEST(ShardSetWriter, GivesTheSameBytesHoweverOftenItIsKilled) {
   }
   EXPECT_GT(kills, 0);
   EXPECT_EQ(contents(out), contents(folder / "whole"));
+}
+
+TEST(ShardSetWriter, KeepsItsWholeShardsWhenTheDiskIsFull) {
+  const TemporaryFolder folder;
+  write_set(folder / "whole", 25, options_of(10));
+  rlimit unlimited{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+  const auto with_limit = [&](rlim_t bytes, const auto& run) {
+    const rlimit full{bytes, unlimited.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+    const std::string message = error_of(run);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    EXPECT_THAT(message, HasSubstr("cannot write the file"));
+  };
+  {
+    ShardSetWriter set(folder / "out", small_layout(), kOrigin, options_of(10));
+    go_on(set, 12);
+    with_limit(6000, [&] { go_on(set, 25); });
+  }
+  EXPECT_EQ(Dataset(folder / "out").size(), 10);
+  write_set(folder / "out", 25, options_of(10));
+  EXPECT_EQ(contents(folder / "out"), contents(folder / "whole"));
+  // Not even the first index.
+  with_limit(10, [&] { write_set(folder / "none", 25, options_of(10)); });
+  std::signal(SIGXFSZ, previous);
 }
 
 TEST(ShardSetWriter, FindsAnIdAgainInEveryShard) {

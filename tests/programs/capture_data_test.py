@@ -12,6 +12,7 @@ import unittest
 PROGRAM = pathlib.Path(os.environ["CAPTURE_BIN"]) / "capture_data"
 SOURCE = pathlib.Path(os.environ["CAPTURE_SOURCE"])
 SHARD = SOURCE / "tests/data/shards/version_1.capshard"
+INT8_SHARD = SOURCE / "tests/data/shards/version_1_int8.capshard"
 
 
 def run(*arguments):
@@ -25,7 +26,7 @@ def align(offset):
 def strings(data):
     while data:
         (length,) = struct.unpack_from("<I", data)
-        yield data[4 : 4 + length].decode()
+        yield data[4 : 4 + length]
         data = data[4 + length :]
 
 
@@ -36,11 +37,13 @@ def read_shard(path):
     assert magic == b"CAPSHARD" and file_bytes == len(data)
     header = json.loads(data[32 : 32 + json_bytes])
     layout = header["layout"]
-    code, size = {"float16": ("e", 2), "float32": ("f", 4)}[layout["feature_type"]]
+    code, size, class_size = {"float16": ("e", 2, 2), "float32": ("f", 4, 4), "int8": ("b", 1, 2)}[layout["feature_type"]]
     regions, width, classes = layout["max_regions"], layout["feature_width"], layout["class_count"]
+    vocabulary = layout.get("tokenizer", {}).get("vocabulary_size", 0)
     boxes_at = 32 + 16 * layout["max_views"]
     classes_at = align(boxes_at + 16 * regions * layout["max_views"])
-    features_at = align(classes_at + size * classes * regions * layout["max_views"])
+    scales_at = align(classes_at + class_size * classes * regions * layout["max_views"])
+    features_at = align(scales_at + 4 * regions * layout["max_views"]) if code == "b" else scales_at
     for index in range(header["samples"]):
         record = header["records_at"] + index * header["record_bytes"]
         offset, *lengths, title_count, view_count = struct.unpack_from("<QIIIIII", data, record)
@@ -55,6 +58,9 @@ def read_shard(path):
             boxes = struct.unpack_from(f"<{4 * count}f", data, record + boxes_at + 16 * slot)
             at = record + features_at + size * width * slot
             features = struct.unpack_from(f"<{count * width}{code}", data, at)
+            if code == "b":
+                scales = struct.unpack_from(f"<{count}f", data, record + scales_at + 4 * slot)
+                features = [x * scales[i // width] for i, x in enumerate(features)]
             views.append(
                 {
                     "image": [image_width, image_height],
@@ -63,11 +69,18 @@ def read_shard(path):
                 }
             )
         titles = list(strings(parts[1]))
+        token_ids = []
+        if vocabulary > 0:
+            packed, titles = titles[title_count:], titles[:title_count]
+            code_of_id = "H" if vocabulary <= 65536 else "I"
+            token_ids = [[x[0] for x in struct.iter_unpack("<" + code_of_id, ids)] for ids in packed]
+        titles = [title.decode() for title in titles]
         assert len(titles) == title_count
         yield {
             "id": parts[0].decode(),
             "titles": titles,
-            "labels": list(strings(parts[2])),
+            "token_ids": token_ids,
+            "labels": [label.decode() for label in strings(parts[2])],
             "thumbnail_bytes": len(parts[3]),
             "views": views,
         }
@@ -75,15 +88,22 @@ def read_shard(path):
 
 class Inspect(unittest.TestCase):
     def test_shows_what_a_reader_of_the_format_finds(self):
-        for index, expected in enumerate(read_shard(SHARD)):
-            result = run("inspect", SHARD, "--sample", index, "--json")
+        self.compare(SHARD)
+
+    def test_shows_int8_and_token_ids(self):
+        self.compare(INT8_SHARD)
+        self.assertIn("token ids", run("inspect", INT8_SHARD).stdout)
+
+    def compare(self, shard):
+        for index, expected in enumerate(read_shard(shard)):
+            result = run("inspect", shard, "--sample", index, "--json")
             self.assertEqual(result.returncode, 0, result.stderr)
             summary = json.loads(result.stdout)
             self.assertEqual(summary["samples"], 3)
             self.assertEqual(summary["feature_width"], 10)
             self.assertEqual(summary["shards"][0]["origin"], {"made by": "a test"})
             found = summary["sample"]
-            for key in ("id", "titles", "labels", "thumbnail_bytes"):
+            for key in ("id", "titles", "token_ids", "labels", "thumbnail_bytes"):
                 self.assertEqual(found[key], expected[key])
             self.assertEqual(len(found["views"]), len(expected["views"]))
             for view, expected_view in zip(found["views"], expected["views"]):

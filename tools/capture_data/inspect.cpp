@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "capture/base/error.h"
+#include "capture/base/files.h"
 #include "capture/base/json.h"
 #include "capture/data/dataset.h"
+#include "capture/vision/drawing.h"
 #include "commands.h"
 
 namespace capture {
@@ -20,6 +22,8 @@ struct InspectOptions {
   std::vector<std::filesystem::path> paths;
   std::optional<int64_t> sample;
   std::string id;
+  std::filesystem::path draw;
+  std::filesystem::path image;
   bool json = false;
 };
 
@@ -27,6 +31,7 @@ Json describe(const Dataset& dataset) {
   Json json = Json::object();
   json["samples"] = dataset.size();
   json["feature_width"] = dataset.feature_width();
+  json["tokenizer_fingerprint"] = dataset.tokenizer_fingerprint();
   json["class_count"] = dataset.class_count();
   json["max_regions"] = dataset.max_regions();
   json["max_views"] = dataset.max_views();
@@ -70,6 +75,12 @@ Json describe(const SampleView& sample, int64_t index) {
   json["titles"] = sample.titles();
   json["labels"] = sample.labels();
   json["thumbnail_bytes"] = sample.thumbnail().size();
+  json["token_ids"] = Json::array();
+  for (int64_t title = 0; title < sample.title_count() && sample.token_ids(title); ++title) {
+    std::vector<int32_t> ids;
+    sample.token_ids(title)->append_to(ids);
+    json["token_ids"].push_back(ids);
+  }
   json["views"] = Json::array();
   for (int64_t v = 0; v < sample.view_count(); ++v) json["views"].push_back(describe(sample.regions(v)));
   return json;
@@ -96,6 +107,9 @@ void print_dataset(const Json& dataset) {
                             " numbers each");
   print_line("views", "up to " + text_of(dataset["max_views"]) + " a sample");
   print_line("classes", dataset["class_count"] == 0 ? "none" : text_of(dataset["class_count"]) + " a region");
+  print_line("token ids", dataset["tokenizer_fingerprint"] == ""
+                              ? "none"
+                              : "of the tokenizer " + text_of(dataset["tokenizer_fingerprint"]));
   print_line("fingerprint", text_of(dataset["fingerprint"]));
   for (const Json& shard : dataset["shards"]) {
     std::printf("\n%s\n", text_of(shard["path"]).c_str());
@@ -119,6 +133,7 @@ void print_sample(const Json& sample) {
   std::printf("\nsample %s\n", text_of(sample["index"]).c_str());
   print_line("id", text_of(sample["id"]));
   for (const Json& title : sample["titles"]) print_line("title", text_of(title));
+  for (const Json& ids : sample["token_ids"]) print_line("token ids", text_of(ids));
   for (const Json& label : sample["labels"]) print_line("label", text_of(label));
   print_line("thumbnail", sample["thumbnail_bytes"] == 0 ? "none" : text_of(sample["thumbnail_bytes"]) + " bytes");
   int64_t number = 0;
@@ -144,11 +159,33 @@ int64_t find_sample(const Dataset& dataset, const InspectOptions& options) {
   throw UserError({.what = "no sample has the id \"" + options.id + "\"", .where = "--id"});
 }
 
+/// Writes the sample's photo with its regions as JPEG: the photo that is given, or else the thumbnail.
+void draw(const SampleView& sample, const InspectOptions& options) {
+  if (options.image.empty() && sample.thumbnail().empty()) {
+    throw UserError({.what = "the sample \"" + std::string(sample.id()) + "\" has no thumbnail to draw on",
+                     .where = "--draw",
+                     .hint = "give its photo with --image"});
+  }
+  const ImageOptions whole{.longest_side = 1 << 20};
+  const Image photo =
+      options.image.empty() ? decode_image(sample.thumbnail(), whole) : read_image(options.image, whole);
+  const RegionsView view = sample.regions();
+  std::vector<Box> boxes;
+  for (int64_t r = 0; r < view.count; ++r) {
+    const auto box = view.boxes.subspan(static_cast<size_t>(r) * 4, 4);
+    boxes.push_back({box[0], box[1], box[2], box[3]});
+  }
+  AtomicFile file(options.draw);
+  file.write(encode_jpeg(draw_boxes(photo, boxes, view.image_width, view.image_height), 92));
+  file.commit();
+}
+
 void inspect(const InspectOptions& options) {
   const Dataset dataset(options.paths);
   const int64_t index = find_sample(dataset, options);
   Json summary = describe(dataset);
   const Json sample = describe(dataset.sample(index), index);
+  if (!options.draw.empty()) draw(dataset.sample(index), options);
   if (options.json) {
     summary["sample"] = sample;
     std::fputs((to_line(summary) + "\n").c_str(), stdout);
@@ -166,8 +203,13 @@ void add_inspect(CLI::App& app) {
   command->add_option("dataset", options->paths, "Shards (*.capshard) or folders of them")->required();
   auto* sample = command->add_option("--sample", options->sample, "Which sample to show, counted from 0 [0]");
   command->add_option("--id", options->id, "Show the sample with this id")->excludes(sample);
+  auto* draw = command->add_option("--draw", options->draw, "Also write its photo, with its regions on it, as JPEG");
+  draw->type_name("FILE");
+  command->add_option("--image", options->image, "The photo to draw on; the stored thumbnail if left out")
+      ->type_name("FILE")
+      ->needs(draw);
   command->add_flag("--json", options->json, "One line of JSON instead");
-  command->footer("Example: capture_data inspect data/train.capshard --sample 3");
+  command->footer("Example: capture_data inspect data/train.capshard --sample 3 --draw regions.jpg");
   command->callback([options] { inspect(*options); });
 }
 

@@ -10,8 +10,11 @@ int main(int argc, char** argv) {
   capture::add_import_lmdb(app);
   capture::add_import_list(app);
   capture::add_import_images(app);
+  capture::add_convert(app);
   capture::add_inspect(app);
   capture::add_synth(app);
+  capture::add_stats(app);
+  capture::add_subset(app);
   capture::add_verify(app);
   return capture::run_program(app, argc, argv, [] {});
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ class Dataset {
 
   /// "extract/train.capshard, sample 17", for messages.
   std::string where(int64_t index) const;
+
+  /// Shard::verify of every shard, and that no id stands twice in the whole dataset.
+  void verify(const std::function<void(const std::string&)>& problem,
+              const std::function<void(int64_t)>& progress = {}) const;
 
   /// A digest of the shards' checksums: equal for equal content, whatever the file names.
   std::string fingerprint() const;

@@ -25,6 +25,11 @@ struct EncodedSample {
 /// tokenizer.
 EncodedSample encode(const ShardLayout& layout, const Sample& sample);
 
+/// encode() of a stored sample, for another shard. Where both layouts store numbers alike they are copied as they are,
+/// so that int8 is not rounded a second time. Token ids stay if the layout names the tokenizer that made them; those of
+/// another need `tokenizer`. Thread-safe.
+EncodedSample encode(const ShardLayout& layout, const SampleView& sample, const Tokenizer* tokenizer = nullptr);
+
 /// What a layout says of token ids that this tokenizer makes.
 TokenizerMark mark_of(const Tokenizer& tokenizer);
 

@@ -69,6 +69,8 @@ class TokenIds {
   size_t width_;
 };
 
+struct Sample;
+
 class SampleView {
  public:
   std::string_view id() const { return id_; }
@@ -86,6 +88,14 @@ class SampleView {
   int64_t view_count() const { return view_count_; }
   /// 0 <= view < view_count().
   RegionsView regions(int64_t view = 0) const;
+
+  /// A copy that outlives the shard, numbers as float32.
+  Sample copy() const;
+
+  /// What the shard that holds it says of its samples.
+  const ShardLayout& layout() const { return *layout_; }
+  /// The record as it is stored.
+  const std::byte* record() const { return record_; }
 
  private:
   friend SampleView view_record(const ShardLayout& layout, const std::byte* record, std::span<const std::byte> blobs);

@@ -119,6 +119,7 @@ struct ReportInput {
   std::vector<ReportTable> systems;       ///< systems × metrics, one table for each kind of query
   std::vector<ReportProtocol> protocols;
   std::vector<ReportChart> charts;
+  std::string charts_heading = "Training";
 
   std::vector<ReportItem> gallery;     ///< what ReportResult::item points into
   std::vector<ReportQuery> queries;    ///< all of them: the worst are found here
@@ -127,7 +128,8 @@ struct ReportInput {
       chosen;  ///< ids of queries to show first (unknown ones are passed over); empty: evenly from best to worst
   size_t queries_shown = 8;  ///< at most this many chosen ones and as many of the worst; 100 at most
 
-  std::vector<ReportFact> facts;        ///< sizes, recipe, seeds, versions
+  std::vector<ReportFact> facts;  ///< sizes, recipe, seeds, versions
+  std::string facts_heading = "About this run";
   std::vector<ReportCommand> commands;  ///< how to get the same numbers again
   std::string configuration;            ///< the resolved configuration, shown folded
 };
