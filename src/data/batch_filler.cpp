@@ -3,162 +3,257 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <atomic>
+#include <cstring>
+#include <type_traits>
+
+#include "feature_copy.h"
 
 namespace capture {
 
 namespace {
 
-template <class Size>
-int64_t largest(std::span<const Draft> drafts, const Size& size) {
+constexpr std::array<float, 5> kWholeImage = {0, 0, 1, 1, 1};
+
+/// Beyond this, what is written first has left most caches before the last is written.
+constexpr int64_t kCachedBytes = int64_t{4} << 20;
+
+template <class Count>
+int64_t largest(std::span<const Draft> drafts, const Count& count) {
   int64_t most = 0;
-  for (const Draft& draft : drafts) most = std::max(most, static_cast<int64_t>(size(draft)));
+  for (const Draft& draft : drafts) most = std::max(most, static_cast<int64_t>(count(draft)));
   return most;
 }
 
-template <class Size>
-int64_t total(std::span<const Draft> drafts, const Size& size) {
+template <class Count>
+int64_t total(std::span<const Draft> drafts, const Count& count) {
   int64_t sum = 0;
-  for (const Draft& draft : drafts) sum += static_cast<int64_t>(size(draft));
+  for (const Draft& draft : drafts) sum += static_cast<int64_t>(count(draft));
   return sum;
+}
+
+int64_t token_count(const Draft& draft) {
+  return static_cast<int64_t>(draft.tokens.size());
+}
+
+int64_t row_count(const Draft& draft) {
+  return 1 + static_cast<int64_t>(draft.regions.size());
+}
+
+int64_t masked_count(const Draft& draft) {
+  return static_cast<int64_t>(draft.masked_regions.size());
+}
+
+at::ScalarType feature_type(const BatchForm& form) {
+  return form.half_features ? at::kHalf : at::kFloat;
+}
+
+at::Tensor mask_of(std::span<const Draft> drafts, at::Tensor mask, int64_t (*count)(const Draft&)) {
+  auto* out = mask.mutable_data_ptr<bool>();
+  const int64_t width = mask.size(1);
+  for (const Draft& draft : drafts) {
+    out = std::fill_n(std::fill_n(out, count(draft), true), width - count(draft), false);
+  }
+  return mask;
+}
+
+/// One row's regions as float32, the global one first; returns where the next row's masked features go.
+float* fill_row(const Draft& draft, float* features, float* target, bool past_caches) {
+  const int64_t width = draft.view.feature_width;
+  const auto count = static_cast<size_t>(width);
+  float* const global = features;
+  float* out = features + width;
+  std::fill_n(global, count, 0.0F);
+  auto masked = draft.masked_regions.begin();
+  for (size_t r = 0; r < draft.regions.size(); ++r, out += width) {
+    const int64_t region = draft.regions[r].region;
+    const bool chosen = masked != draft.masked_regions.end() && masked->region == static_cast<int32_t>(r);
+    if (chosen && masked->zeroed) {
+      draft.view.copy_feature(region, target);
+      std::fill_n(out, count, 0.0F);
+    } else {
+      // What becomes a target is read again at once.
+      copy_and_add(draft.view, region, out, global, past_caches && !chosen);
+      if (chosen) std::copy_n(out, count, target);
+    }
+    if (!chosen) continue;
+    ++masked;
+    target += width;
+  }
+  const auto regions = static_cast<float>(draft.regions.size());
+  for (size_t i = 0; i < count; ++i) global[i] /= regions;
+  return target;
+}
+
+/// One row's regions as they are stored, the global one left to whoever widens them: in float16 it would lose digits.
+at::Half* fill_row(const Draft& draft, at::Half* features, at::Half* target, bool) {
+  const int64_t width = draft.view.feature_width;
+  const size_t bytes = static_cast<size_t>(width) * sizeof(at::Half);
+  const auto stored = [&](size_t r) {
+    return draft.view.features.data() + static_cast<size_t>(draft.regions[r].region) * bytes;
+  };
+  std::memset(features, 0, bytes);
+  at::Half* out = features + width;
+  for (size_t r = 0; r < draft.regions.size(); ++r, out += width) std::memcpy(out, stored(r), bytes);
+  for (const MaskedRegion& masked : draft.masked_regions) {
+    std::memcpy(target, stored(static_cast<size_t>(masked.region)), bytes);
+    target += width;
+    if (masked.zeroed) std::memset(features + (1 + masked.region) * width, 0, bytes);
+  }
+  return target;
 }
 
 }  // namespace
 
-at::Tensor FeaturePool::take(at::IntArrayRef sizes) {
-  const auto options = at::TensorOptions().dtype(at::kFloat);
-  if (pin_memory_) return at::empty(sizes, options.pinned_memory(true));
-  const int64_t count = c10::multiply_integers(sizes);
-  const std::lock_guard lock(mutex_);
-  const auto free = std::ranges::find_if(
-      blocks_, [&](const at::Tensor& block) { return block.storage().use_count() == 1 && block.numel() >= count; });
-  if (free != blocks_.end()) {
-    // Whoever let go of the block last has read it; what is written next must not be seen by those reads.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return free->narrow(0, 0, count).view(sizes);
-  }
-  // A free block that is too small would never be taken again.
-  std::erase_if(blocks_, [](const at::Tensor& block) { return block.storage().use_count() == 1; });
-  // A quarter more than asked for, so that a little more next time still fits; untouched pages cost nothing.
-  blocks_.push_back(at::empty({count + count / 4}, options));
-  return blocks_.back().narrow(0, 0, count).view(sizes);
+int64_t BatchForm::feature_bytes() const {
+  const int64_t rows = batch_size * (1 + 2 * max_regions);  // all of them masked, at worst
+  return rows * feature_width * (half_features ? 2 : 4);
 }
 
-BatchFiller::BatchFiller(const Drafter& drafter, int64_t feature_width, int64_t class_count, int64_t pad_token,
-                         bool masking, bool pin_memory, FeaturePools& pools)
-    : drafter_(drafter),
-      feature_width_(feature_width),
-      class_count_(class_count),
-      pad_token_(pad_token),
-      masking_(masking),
-      pin_memory_(pin_memory),
-      pools_(pools) {}
+FeaturePools::FeaturePools(const BatchForm& form)
+    : inputs(form.batch_size * (1 + form.max_regions) * form.feature_width, feature_type(form), form.pin_memory),
+      targets(form.batch_size * form.max_regions * form.feature_width, feature_type(form), form.pin_memory) {}
+
+BatchFiller::BatchFiller(const Drafter& drafter, const BatchForm& form, FeaturePools& pools, Trace* trace)
+    : drafter_(drafter), form_(form), pools_(pools), trace_(trace) {}
 
 at::Tensor BatchFiller::empty(at::IntArrayRef sizes, at::ScalarType type) const {
-  return at::empty(sizes, at::TensorOptions().dtype(type).pinned_memory(pin_memory_));
+  return at::empty(sizes, at::TensorOptions().dtype(type).pinned_memory(form_.pin_memory));
 }
 
-Batch BatchFiller::fill(std::vector<int64_t> samples, int64_t epoch) {
-  drafts_.resize(std::max(drafts_.size(), samples.size()));
-  for (size_t b = 0; b < samples.size(); ++b) drafter_.draw(samples[b], epoch, drafts_[b]);
-  const std::span<const Draft> drafts(drafts_.data(), samples.size());
+Batch BatchFiller::fill(const std::vector<SampleDraw>& drawn, int64_t epoch, int64_t number) {
   Batch batch;
+  drafts_.resize(std::max(drafts_.size(), drawn.size()));
+  {
+    const TraceSpan span(trace_, "decode", number);
+    for (size_t b = 0; b < drawn.size(); ++b) {
+      drafter_.draw(drawn[b], epoch, drafts_[b]);
+      batch.samples.push_back(drawn[b].sample);
+    }
+  }
+  const TraceSpan span(trace_, "copy", number);
+  const std::span<const Draft> drafts(drafts_.data(), drawn.size());
+  if (form_.packed) batch.packed.emplace();
   fill_text(drafts, batch);
   fill_regions(drafts, batch);
-  batch.samples = std::move(samples);
   batch.epoch = epoch;
   return batch;
 }
 
+template <class Count>
+std::vector<int64_t> BatchFiller::lay_out(std::span<const Draft> drafts, const Count& count) const {
+  const int64_t width = largest(drafts, count);
+  std::vector<int64_t> starts = {0};
+  for (const Draft& draft : drafts) starts.push_back(starts.back() + (form_.packed ? count(draft) : width));
+  return starts;
+}
+
+at::Tensor BatchFiller::cumulative(const std::vector<int64_t>& starts) const {
+  at::Tensor tensor = empty({static_cast<int64_t>(starts.size())}, at::kInt);
+  std::ranges::transform(starts, tensor.mutable_data_ptr<int32_t>(),
+                         [](int64_t at) { return static_cast<int32_t>(at); });
+  return tensor;
+}
+
 void BatchFiller::fill_text(std::span<const Draft> drafts, Batch& batch) const {
-  const auto rows = static_cast<int64_t>(drafts.size());
-  const auto length = [](const Draft& draft) { return draft.tokens.size(); };
-  const int64_t width = largest(drafts, length);
-  PairBatch& inputs = batch.inputs;
-  inputs.token_ids = empty({rows, width}, at::kLong);
-  inputs.text_mask = empty({rows, width}, at::kBool);
-  inputs.text_padded = total(drafts, length) < rows * width;
+  const std::vector<int64_t> starts = lay_out(drafts, token_count);
+  at::Tensor flat = empty({starts.back()}, at::kLong);
   const int64_t masked = total(drafts, [](const Draft& draft) { return draft.masked_tokens.size(); });
   batch.targets.token_rows = empty({masked}, at::kLong);
   batch.targets.token_ids = empty({masked}, at::kLong);
-
-  auto* ids = inputs.token_ids.mutable_data_ptr<int64_t>();
-  auto* mask = inputs.text_mask.mutable_data_ptr<bool>();
+  auto* const ids = flat.mutable_data_ptr<int64_t>();
   auto* target_rows = batch.targets.token_rows.mutable_data_ptr<int64_t>();
   auto* target_ids = batch.targets.token_ids.mutable_data_ptr<int64_t>();
-  for (int64_t b = 0; b < rows; ++b) {
-    const Draft& draft = drafts[static_cast<size_t>(b)];
-    const auto tokens = static_cast<int64_t>(draft.tokens.size());
-    ids = std::fill_n(std::copy(draft.tokens.begin(), draft.tokens.end(), ids), width - tokens, pad_token_);
-    mask = std::fill_n(std::fill_n(mask, tokens, true), width - tokens, false);
+  for (size_t b = 0; b < drafts.size(); ++b) {
+    const Draft& draft = drafts[b];
+    std::fill(std::copy(draft.tokens.begin(), draft.tokens.end(), ids + starts[b]), ids + starts[b + 1],
+              form_.pad_token);
     for (const MaskedToken& token : draft.masked_tokens) {
-      *target_rows++ = b * width + token.position;
+      *target_rows++ = starts[b] + token.position;
       *target_ids++ = token.token;
     }
   }
+  if (form_.packed) {
+    batch.packed->token_ids = std::move(flat);
+    batch.packed->text_starts = cumulative(starts);
+    batch.packed->max_tokens = largest(drafts, token_count);
+    return;
+  }
+  const auto rows = static_cast<int64_t>(drafts.size());
+  batch.inputs.token_ids = flat.view({rows, -1});
+  batch.inputs.text_mask = mask_of(drafts, empty(batch.inputs.token_ids.sizes(), at::kBool), token_count);
+  batch.inputs.text_padded = total(drafts, token_count) < starts.back();
+}
+
+void BatchFiller::fill_places(std::span<const Draft> drafts, const std::vector<int64_t>& starts, Batch& batch) const {
+  at::Tensor flat = empty({starts.back(), 5}, at::kFloat);
+  batch.targets.region_rows = empty({total(drafts, masked_count)}, at::kLong);
+  auto* const locations = flat.mutable_data_ptr<float>();
+  auto* target_rows = batch.targets.region_rows.mutable_data_ptr<int64_t>();
+  for (size_t b = 0; b < drafts.size(); ++b) {
+    float* location = std::copy(kWholeImage.begin(), kWholeImage.end(), locations + starts[b] * 5);
+    for (const PlacedRegion& placed : drafts[b].regions) {
+      location = std::copy(placed.location.begin(), placed.location.end(), location);
+    }
+    std::fill(location, locations + starts[b + 1] * 5, 0.0F);
+    for (const MaskedRegion& region : drafts[b].masked_regions) *target_rows++ = starts[b] + 1 + region.region;
+  }
+  if (form_.packed) {
+    batch.packed->region_locations = std::move(flat);
+    batch.packed->region_starts = cumulative(starts);
+    batch.packed->max_regions = largest(drafts, row_count);
+    return;
+  }
+  const auto rows = static_cast<int64_t>(drafts.size());
+  batch.inputs.region_locations = flat.view({rows, -1, 5});
+  batch.inputs.region_mask = mask_of(drafts, empty({rows, starts.back() / rows}, at::kBool), row_count);
+  batch.inputs.regions_padded = total(drafts, row_count) < starts.back();
 }
 
 void BatchFiller::fill_regions(std::span<const Draft> drafts, Batch& batch) const {
-  const auto rows = static_cast<int64_t>(drafts.size());
-  const auto count = [](const Draft& draft) { return draft.regions.size(); };
-  const int64_t width = 1 + largest(drafts, count);
-  PairBatch& inputs = batch.inputs;
-  inputs.region_features = pools_.inputs.take({rows, width, feature_width_});
-  inputs.region_locations = empty({rows, width, 5}, at::kFloat);
-  inputs.region_mask = empty({rows, width}, at::kBool);
-  inputs.regions_padded = total(drafts, count) < rows * (width - 1);
-  const int64_t masked = total(drafts, [](const Draft& draft) { return draft.masked_regions.size(); });
-  batch.targets.region_rows = empty({masked}, at::kLong);
-  batch.targets.region_features = pools_.targets.take({masked, feature_width_});
-  if (class_count_ > 0 && masking_) batch.targets.region_classes = empty({masked, class_count_}, at::kFloat);
-
-  auto* features = inputs.region_features.mutable_data_ptr<float>();
-  auto* location = inputs.region_locations.mutable_data_ptr<float>();
-  auto* mask = inputs.region_mask.mutable_data_ptr<bool>();
-  auto* target_rows = batch.targets.region_rows.mutable_data_ptr<int64_t>();
-  auto* target = batch.targets.region_features.mutable_data_ptr<float>();
-  float* classes = nullptr;
-  if (batch.targets.region_classes.defined()) classes = batch.targets.region_classes.mutable_data_ptr<float>();
-  constexpr std::array<float, 5> kWholeImage = {0, 0, 1, 1, 1};
-  for (int64_t b = 0; b < rows; ++b, features += width * feature_width_) {
-    const Draft& draft = drafts[static_cast<size_t>(b)];
-    const auto regions = static_cast<int64_t>(draft.regions.size());
-    location = std::copy(kWholeImage.begin(), kWholeImage.end(), location);
-    for (const PlacedRegion& placed : draft.regions) {
-      location = std::copy(placed.location.begin(), placed.location.end(), location);
-    }
-    location = std::fill_n(location, (width - 1 - regions) * 5, 0.0F);
-    mask = std::fill_n(std::fill_n(mask, 1 + regions, true), width - 1 - regions, false);
-    for (const MaskedRegion& region : draft.masked_regions) *target_rows++ = b * width + 1 + region.region;
-    fill_region_row(draft, features, target, classes);
-    std::fill_n(features + (1 + regions) * feature_width_, (width - 1 - regions) * feature_width_, 0.0F);
+  const std::vector<int64_t> starts = lay_out(drafts, row_count);
+  fill_places(drafts, starts, batch);
+  at::Tensor features = pools_.inputs.take({starts.back(), form_.feature_width});
+  MaskedTargets& targets = batch.targets;
+  targets.region_features = pools_.targets.take({total(drafts, masked_count), form_.feature_width});
+  if (form_.half_features) {
+    fill_features(drafts, starts, features.mutable_data_ptr<at::Half>(),
+                  targets.region_features.mutable_data_ptr<at::Half>());
+  } else {
+    fill_features(drafts, starts, features.mutable_data_ptr<float>(),
+                  targets.region_features.mutable_data_ptr<float>());
+  }
+  if (form_.class_count > 0) {
+    targets.region_classes = empty({targets.region_rows.size(0), form_.class_count}, at::kFloat);
+    fill_classes(drafts, targets.region_classes.mutable_data_ptr<float>());
+  }
+  if (form_.packed) {
+    batch.packed->region_features = std::move(features);
+  } else {
+    const auto rows = static_cast<int64_t>(drafts.size());
+    batch.inputs.region_features = features.view({rows, -1, form_.feature_width});
   }
 }
 
-void BatchFiller::fill_region_row(const Draft& draft, float* features, float*& target, float*& target_classes) const {
-  float* const global = features;
-  float* out = features + feature_width_;
-  std::fill_n(global, feature_width_, 0.0F);
-  auto masked = draft.masked_regions.begin();
-  for (size_t r = 0; r < draft.regions.size(); ++r, out += feature_width_) {
-    const auto& [view, region, location] = draft.regions[r];
-    const bool chosen = masked != draft.masked_regions.end() && masked->region == static_cast<int32_t>(r);
-    if (chosen && masked->zeroed) {
-      view.copy_feature(region, target);
-      std::fill_n(out, feature_width_, 0.0F);
-    } else {
-      view.copy_feature_and_add(region, out, global);
-      if (chosen) std::copy_n(out, feature_width_, target);
-    }
-    if (!chosen) continue;
-    ++masked;
-    target += feature_width_;
-    if (target_classes == nullptr) continue;
-    view.copy_classes(region, target_classes);
-    target_classes += class_count_;
+template <class Number>
+void BatchFiller::fill_features(std::span<const Draft> drafts, const std::vector<int64_t>& starts, Number* features,
+                                Number* targets) const {
+  const int64_t width = form_.feature_width;
+  const bool past_caches = starts.back() * width * static_cast<int64_t>(sizeof(Number)) > kCachedBytes;
+  for (size_t b = 0; b < drafts.size(); ++b) {
+    targets = fill_row(drafts[b], features + starts[b] * width, targets, past_caches);
+    const int64_t end = starts[b] + row_count(drafts[b]);
+    std::fill(features + end * width, features + starts[b + 1] * width, Number(0));
   }
-  const auto regions = static_cast<float>(draft.regions.size());
-  for (int64_t i = 0; i < feature_width_; ++i) global[i] /= regions;
+  finish_copies();
+}
+
+void BatchFiller::fill_classes(std::span<const Draft> drafts, float* classes) const {
+  for (const Draft& draft : drafts) {
+    for (const MaskedRegion& masked : draft.masked_regions) {
+      draft.view.copy_classes(draft.regions[static_cast<size_t>(masked.region)].region, classes);
+      classes += form_.class_count;
+    }
+  }
 }
 
 }  // namespace capture

@@ -4,34 +4,34 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <mutex>
 #include <span>
 #include <vector>
 
+#include "capture/base/trace.h"
 #include "capture/data/batch.h"
 #include "draft.h"
+#include "feature_pool.h"
 
 namespace capture {
 
-/// Float tensors that are filled again once nobody but the pool holds them. A batch's features are by far its largest
-/// part, and fresh memory costs a page fault every 4 KB. Thread-safe.
-class FeaturePool {
- public:
-  /// Page-locked tensors always come from LibTorch's own cache, which knows when a GPU has finished reading them.
-  explicit FeaturePool(bool pin_memory) : pin_memory_(pin_memory) {}
+/// What all batches of a loader have in common.
+struct BatchForm {
+  int64_t batch_size;  ///< the most pairs
+  int64_t max_regions;
+  int64_t feature_width;
+  int64_t class_count;  ///< of the targets; 0 without
+  int64_t pad_token;
+  bool packed;
+  bool half_features;
+  bool pin_memory;
 
-  /// A float32 tensor of these sizes, contents undefined.
-  at::Tensor take(at::IntArrayRef sizes);
-
- private:
-  bool pin_memory_;
-  std::mutex mutex_;
-  std::vector<at::Tensor> blocks_;
+  /// The most bytes of features that a batch can hold, which is nearly all of it.
+  int64_t feature_bytes() const;
 };
 
 /// Two, because a block for inputs would be wasted on the few features that were masked.
 struct FeaturePools {
-  explicit FeaturePools(bool pin_memory) : inputs(pin_memory), targets(pin_memory) {}
+  explicit FeaturePools(const BatchForm& form);
 
   FeaturePool inputs;
   FeaturePool targets;
@@ -40,25 +40,30 @@ struct FeaturePools {
 /// Fills batches on one thread; the pools and the dataset are shared with the others.
 class BatchFiller {
  public:
-  BatchFiller(const Drafter& drafter, int64_t feature_width, int64_t class_count, int64_t pad_token, bool masking,
-              bool pin_memory, FeaturePools& pools);
+  BatchFiller(const Drafter& drafter, const BatchForm& form, FeaturePools& pools, Trace* trace);
 
-  /// The batch of these samples; its `epoch` is set, its `index` is not.
-  Batch fill(std::vector<int64_t> samples, int64_t epoch);
+  /// The batch of these draws; its `epoch` is set, its `index` is not. `number` is what a trace calls it.
+  Batch fill(const std::vector<SampleDraw>& drawn, int64_t epoch, int64_t number);
 
  private:
+  /// Where each row's entries begin in the batch's flat tensors, then where the last one's end.
+  template <class Count>
+  std::vector<int64_t> lay_out(std::span<const Draft> drafts, const Count& count) const;
+
   at::Tensor empty(at::IntArrayRef sizes, at::ScalarType type) const;
+  at::Tensor cumulative(const std::vector<int64_t>& starts) const;
   void fill_text(std::span<const Draft> drafts, Batch& batch) const;
+  void fill_places(std::span<const Draft> drafts, const std::vector<int64_t>& starts, Batch& batch) const;
   void fill_regions(std::span<const Draft> drafts, Batch& batch) const;
-  void fill_region_row(const Draft& draft, float* features, float*& target, float*& target_classes) const;
+  template <class Number>
+  void fill_features(std::span<const Draft> drafts, const std::vector<int64_t>& starts, Number* features,
+                     Number* targets) const;
+  void fill_classes(std::span<const Draft> drafts, float* classes) const;
 
   const Drafter& drafter_;
-  int64_t feature_width_;
-  int64_t class_count_;
-  int64_t pad_token_;
-  bool masking_;
-  bool pin_memory_;
+  BatchForm form_;
   FeaturePools& pools_;
+  Trace* trace_;
   std::vector<Draft> drafts_;  // kept for their memory
 };
 

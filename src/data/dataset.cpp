@@ -90,7 +90,12 @@ void require_equal(const Shard& first, const Shard& other, const char* what, int
 Dataset::Dataset(const std::filesystem::path& path) : Dataset(std::vector<std::filesystem::path>{path}) {}
 
 Dataset::Dataset(const std::vector<std::filesystem::path>& paths) : starts_{0} {
-  for (const auto& path : paths) add_shards(path, shards_);
+  for (const auto& path : paths) {
+    const size_t before = shards_.size();
+    add_shards(path, shards_);
+    part_sizes_.push_back(0);
+    for (size_t i = before; i < shards_.size(); ++i) part_sizes_.back() += shards_[i].size();
+  }
   if (shards_.empty()) throw UserError({.what = "a dataset needs at least one shard, none was named"});
   for (const Shard& shard : shards_) {
     const ShardLayout& layout = shard.header().layout;

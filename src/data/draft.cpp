@@ -35,20 +35,24 @@ Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const Loade
       vocabulary_size_(tokenizer.vocabulary_size()),
       seed_(static_cast<uint64_t>(options.seed)),
       max_title_tokens_(static_cast<size_t>(options.max_tokens) - 2),
-      max_regions_(options.max_regions == 0 ? dataset.max_regions() : options.max_regions) {}
+      max_regions_(options.max_regions == 0 ? dataset.max_regions() : options.max_regions),
+      token_ids_stored_(dataset.tokenizer_fingerprint() == tokenizer.fingerprint()) {}
 
-void Drafter::draw(int64_t sample, int64_t epoch, Draft& draft) const {
+void Drafter::draw(SampleDraw drawn, int64_t epoch, Draft& draft) const {
+  // A sample that an epoch shows several times is masked differently each time.
+  const auto item = static_cast<uint64_t>(drawn.sample + drawn.copy * dataset_.size());
   const auto stream = [&](uint32_t purpose) {
-    return RandomStream(seed_, static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), purpose);
+    return RandomStream(seed_, static_cast<uint64_t>(epoch), item, purpose);
   };
   const auto draw_below = [&](bool wanted, int64_t count, uint32_t purpose) -> int64_t {
     return wanted && count > 1 ? stream(purpose).below(static_cast<uint32_t>(count)) : 0;
   };
   draft.clear();
-  const SampleView stored = dataset_.sample(sample);
-  write_title(stored.title(draw_below(augmentation_.draw_title, stored.title_count(), purpose::title)), draft);
+  const SampleView stored = dataset_.sample(drawn.sample);
+  write_title(stored, draw_below(augmentation_.draw_title, stored.title_count(), purpose::title), draft);
   const int64_t view = draw_below(augmentation_.draw_view, stored.view_count(), purpose::view);
-  place_regions(stored.regions(view), stream(purpose::regions), draft);
+  draft.view = stored.regions(view);
+  place_regions(draft.view, stream(purpose::regions), draft);
   if (!masking_) return;
   RandomStream token_random = stream(purpose::token_mask);
   mask_tokens(*masking_, token_random, specials_, vocabulary_size_, draft.tokens, draft.masked_tokens);
@@ -56,9 +60,13 @@ void Drafter::draw(int64_t sample, int64_t epoch, Draft& draft) const {
   mask_regions(*masking_, region_random, static_cast<int64_t>(draft.regions.size()), draft.masked_regions);
 }
 
-void Drafter::write_title(std::string_view title, Draft& draft) const {
+void Drafter::write_title(const SampleView& sample, int64_t title, Draft& draft) const {
   draft.tokens.push_back(specials_.cls);
-  tokenizer_.append(title, draft.tokens, max_title_tokens_);
+  if (token_ids_stored_) {
+    sample.token_ids(title)->append_to(draft.tokens, max_title_tokens_);
+  } else {
+    tokenizer_.append(sample.title(title), draft.tokens, max_title_tokens_);
+  }
   draft.tokens.push_back(specials_.sep);
 }
 
@@ -69,7 +77,7 @@ void Drafter::place_regions(const RegionsView& view, RandomStream random, Draft&
     // Each region in turn is taken with the chance that leaves every choice of `wanted` among those left as likely.
     const int64_t left = count - r;
     if (wanted < left && static_cast<int64_t>(random.below(static_cast<uint32_t>(left))) >= wanted) continue;
-    draft.regions.push_back({view, r, locate(view, r)});
+    draft.regions.push_back({r, locate(view, r)});
     --wanted;
   }
 }

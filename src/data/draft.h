@@ -4,19 +4,18 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "capture/data/dataset.h"
 #include "capture/data/loader.h"
 #include "capture/data/masking.h"
+#include "capture/data/sampler.h"
 #include "capture/text/tokenizer.h"
 
 namespace capture {
 
-/// A region and where it lies on the row's canvas: x1/w, y1/h, x2/w, y2/h, area/(w·h).
+/// A region of the view, and where it lies in the image: x1/w, y1/h, x2/w, y2/h, area/(w·h).
 struct PlacedRegion {
-  RegionsView view;
   int64_t region;
   std::array<float, 5> location;
 };
@@ -24,6 +23,7 @@ struct PlacedRegion {
 struct Draft {
   std::vector<int32_t> tokens;  // [CLS] … [SEP], masked
   std::vector<MaskedToken> masked_tokens;
+  RegionsView view;
   std::vector<PlacedRegion> regions;
   std::vector<MaskedRegion> masked_regions;
 
@@ -31,16 +31,19 @@ struct Draft {
   void clear();
 };
 
-/// Draws rows. Every draw comes from a stream of (seed, epoch, sample), so that a row is the same in any batch.
+/// Draws rows. Every draw comes from a stream of (seed, epoch, draw), so that a row is the same in any batch.
 class Drafter {
  public:
   Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options,
           const std::optional<MaskingOptions>& masking);
 
-  void draw(int64_t sample, int64_t epoch, Draft& draft) const;
+  /// Whether the dataset holds the token ids that the tokenizer would give, so that it need not be asked.
+  bool token_ids_stored() const { return token_ids_stored_; }
+
+  void draw(SampleDraw drawn, int64_t epoch, Draft& draft) const;
 
  private:
-  void write_title(std::string_view title, Draft& draft) const;
+  void write_title(const SampleView& sample, int64_t title, Draft& draft) const;
   void place_regions(const RegionsView& view, RandomStream random, Draft& draft) const;
 
   const Dataset& dataset_;
@@ -52,6 +55,7 @@ class Drafter {
   uint64_t seed_;
   size_t max_title_tokens_;
   int64_t max_regions_;
+  bool token_ids_stored_;
 };
 
 }  // namespace capture

@@ -10,8 +10,8 @@
 
 #include "batch_filler.h"
 #include "capture/base/error.h"
-#include "capture/data/sampler.h"
 #include "draft.h"
+#include "epoch_order.h"
 
 namespace capture {
 
@@ -25,13 +25,59 @@ void LoaderOptions::visit(FieldVisitor& f) {
   f.field("batch_size", batch_size, "Pairs a batch on each rank.", {1, 65536});
   f.field("workers", workers, "Threads that fill batches; 0 fills them in the thread that asks.", {0, 256});
   f.field("prefetch", prefetch, "Batches filled ahead of the one that is asked for.", {1, 1024});
+  f.field("prefetch_megabytes", prefetch_megabytes,
+          "Most memory that the batches filled ahead may take; where it does not hold `prefetch` of them, fewer are "
+          "filled, and always one.",
+          {1, 1 << 20});
   f.field("max_tokens", max_tokens, "Longest title in tokens, [CLS] and [SEP] included.", {2, 4096});
   f.field("max_regions", max_regions, "Most regions a pair; 0: as many as the data have.", {0, 4096});
   f.field("shuffle", shuffle, "Whether each epoch has an order of its own.");
   f.field("drop_last", drop_last, "Whether to leave out an epoch's last, smaller batch.");
+  f.field("bucket_batches", bucket_batches,
+          "Sort every window of this many batches by title length, so that titles in a batch are about equally long "
+          "and little of it is padding; 1: no sorting.",
+          {1, 65536});
+  f.field("weights", weights,
+          "How often an epoch shows each pair of each dataset, one number a path of data.train: 0.5 shows every other "
+          "one, 2 all of them twice. None: once.",
+          {0.0, 1000.0});
+  f.field(
+      "half_features", half_features,
+      "Hand features over in float16 where the shards hold float16, to be widened on the device: half the copy to a "
+      "GPU. The global region's mean is then formed there, in another order.");
   f.field("seed", seed, "Seed of order, masks and augmentation.", {0, int64_t{1} << 62});
   f.section("augmentation", augmentation, "Label-free changes of a training pair, drawn anew each epoch.");
 }
+
+namespace {
+
+/// Every shard holds float16, so that handing them on loses nothing.
+bool holds_halves(const Dataset& dataset) {
+  return std::ranges::all_of(
+      dataset.shards(), [](const Shard& shard) { return shard.header().layout.feature_type == FeatureType::float16; });
+}
+
+BatchForm form_of(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options, bool masking,
+                  const LoaderPlan& plan) {
+  const int64_t regions =
+      options.augmentation.draw_regions > 0 ? options.augmentation.draw_regions : options.max_regions;
+  return {.batch_size = std::min(options.batch_size, pairs_an_epoch(dataset, options)),
+          .max_regions = regions == 0 ? dataset.max_regions() : std::min(regions, dataset.max_regions()),
+          .feature_width = dataset.feature_width(),
+          .class_count = masking ? dataset.class_count() : 0,
+          .pad_token = tokenizer.specials().pad,
+          .packed = plan.packed,
+          .half_features = options.half_features && holds_halves(dataset),
+          .pin_memory = plan.pin_memory};
+}
+
+/// How many batches may stand filled or be filled at once.
+int64_t depth_of(const LoaderOptions& options, const BatchForm& form) {
+  const int64_t bytes = std::max<int64_t>(form.feature_bytes(), 1);
+  return std::clamp<int64_t>((options.prefetch_megabytes << 20) / bytes, 1, options.prefetch);
+}
+
+}  // namespace
 
 struct Loader::Impl {
   /// A filled batch, or what went wrong with it.
@@ -41,80 +87,95 @@ struct Loader::Impl {
     bool ready = false;
   };
 
-  Impl(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options_given,
-       const std::optional<MaskingOptions>& masking_given, LoaderPlan plan_given)
-      : options(options_given),
+  Impl(const Dataset& data, const Tokenizer& tokenizer, const LoaderOptions& options,
+       const std::optional<MaskingOptions>& masking, LoaderPlan plan_given)
+      : dataset(data),
         plan(plan_given),
-        sampler(dataset.size(), static_cast<uint64_t>(options.seed), options.shuffle, plan.rank, plan.world_size,
-                options.drop_last ? Remainder::drop : Remainder::wrap),
-        per_epoch((sampler.size() + (options.drop_last ? 0 : options.batch_size - 1)) / options.batch_size),
-        batches(plan.epochs * per_epoch - plan.first_batch),
-        drafter(dataset, tokenizer, options, masking_given),
-        pools(plan.pin_memory),
-        filler(drafter, dataset.feature_width(), dataset.class_count(), tokenizer.specials().pad,
-               masking_given.has_value(), plan.pin_memory, pools),
-        slots(static_cast<size_t>(options.prefetch)) {
-    if (per_epoch == 0) {
-      throw UserError({.what = "the dataset has " + std::to_string(dataset.size()) +
-                               " samples, not enough for one batch of " + std::to_string(options.batch_size) +
-                               " on each of " + std::to_string(plan.world_size) + " ranks",
-                       .where = dataset.shards().front().path().string(),
-                       .hint = "use a smaller batch_size, or drop_last = false"});
-    }
-    if (plan.first_batch > per_epoch) {
+        workers_wanted(options.workers),
+        drafter(data, tokenizer, options, masking),
+        form(form_of(data, tokenizer, options, masking.has_value(), plan)),
+        pools(form),
+        depth(depth_of(options, form)),
+        order(data, options, plan, drafter.token_ids_stored()),
+        filler(drafter, form, pools, plan.trace),
+        slots(static_cast<size_t>(depth)) {
+    if (plan.first_batch > order.batches()) {
       throw UserError({.what = "the run would go on at batch " + std::to_string(plan.first_batch) + " of an epoch of " +
-                               std::to_string(per_epoch),
-                       .where = dataset.shards().front().path().string(),
+                               std::to_string(order.batches()),
+                       .where = data.shards().front().path().string(),
                        .hint = "go on with the data and the batch size that the run began with"});
     }
+    batches = plan.epochs * order.batches() - plan.first_batch;
   }
 
-  Batch fill(int64_t number, BatchFiller& with) const {
-    const int64_t epoch = plan.first_epoch + (plan.first_batch + number) / per_epoch;
-    const int64_t index = (plan.first_batch + number) % per_epoch;
-    const int64_t start = index * options.batch_size;
-    const int64_t end = std::min(start + options.batch_size, sampler.size());
-    std::vector<int64_t> samples;
-    for (int64_t position = start; position < end; ++position) {
-      samples.push_back(sampler.at(static_cast<uint64_t>(epoch), position));
-    }
-    Batch batch = with.fill(std::move(samples), epoch);
-    batch.index = index;
+  int64_t epoch_of(int64_t number) const { return plan.first_epoch + (plan.first_batch + number) / order.batches(); }
+  int64_t index_of(int64_t number) const { return (plan.first_batch + number) % order.batches(); }
+
+  Batch fill(int64_t number, EpochOrder& own_order, BatchFiller& own_filler) const {
+    const int64_t epoch = epoch_of(number);
+    Batch batch = own_filler.fill(own_order.batch(epoch, index_of(number)), epoch, number);
+    batch.index = index_of(number);
     return batch;
   }
 
+  /// Asks the kernel to read what these batches need, so that the disk is busy while earlier ones are filled.
+  void read_ahead(int64_t first, int64_t end, EpochOrder& own_order) const {
+    if (first == end) return;
+    const TraceSpan span(plan.trace, "read ahead", first);
+    try {
+      for (int64_t number = first; number < end; ++number) {
+        for (const SampleDraw drawn : own_order.batch(epoch_of(number), index_of(number)))
+          dataset.prefetch(drawn.sample);
+      }
+    } catch (const UserError&) {
+      // A damaged record, met while titles were measured: the batch that needs it will name it in its turn.
+    }
+  }
+
   void start_workers() {
-    for (int64_t i = 0; i < std::min(options.workers, batches); ++i) {
-      workers.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    for (int64_t i = 0; i < std::min(workers_wanted, batches); ++i) {
+      workers.emplace_back([this, i](const std::stop_token& stop) {
+        if (plan.trace != nullptr) plan.trace->name_thread("loader " + std::to_string(i));
+        work(stop);
+      });
     }
   }
 
   void work(const std::stop_token& stop) {
-    BatchFiller own = filler;
+    BatchFiller own_filler = filler;
+    EpochOrder own_order = order;
+    EpochOrder ahead_order = order;  // a window that was sorted stays sorted for its own batches
     std::unique_lock lock(mutex);
     for (;;) {
-      const auto room = [&] { return started < std::min(batches, delivered + options.prefetch); };
+      const auto room = [&] { return started < std::min(batches, delivered + depth); };
       if (!changed.wait(lock, stop, room)) return;
       const int64_t number = started++;
+      const int64_t read_until = std::min(batches, number + 1 + workers_wanted);
+      const int64_t read_from = std::exchange(asked, std::max(asked, read_until));
       lock.unlock();
       Slot filled;
       try {
-        filled.batch = fill(number, own);
+        read_ahead(std::min(read_from, read_until), read_until, ahead_order);
+        filled.batch = fill(number, own_order, own_filler);
       } catch (...) {
         filled.failure = std::current_exception();
       }
       filled.ready = true;
       lock.lock();
-      slots[static_cast<size_t>(number % options.prefetch)] = std::move(filled);
+      slots[static_cast<size_t>(number % depth)] = std::move(filled);
       changed.notify_all();
     }
   }
 
   std::optional<Batch> next() {
     if (delivered == batches) return std::nullopt;
-    if (workers.empty()) return fill(delivered++, filler);
+    if (workers.empty()) {
+      const int64_t number = delivered++;
+      return fill(number, order, filler);
+    }
+    const TraceSpan span(plan.trace, "wait", delivered);
     std::unique_lock lock(mutex);
-    Slot& slot = slots[static_cast<size_t>(delivered % options.prefetch)];
+    Slot& slot = slots[static_cast<size_t>(delivered % depth)];
     changed.wait(lock, [&] { return slot.ready; });
     Slot taken = std::exchange(slot, {});
     ++delivered;
@@ -123,19 +184,22 @@ struct Loader::Impl {
     return std::move(taken.batch);
   }
 
-  LoaderOptions options;
+  const Dataset& dataset;
   LoaderPlan plan;
-  Sampler sampler;
-  int64_t per_epoch;
-  int64_t batches;  // from the plan's start to its end
+  int64_t workers_wanted;
   Drafter drafter;
+  BatchForm form;
   FeaturePools pools;
+  int64_t depth;
+  EpochOrder order;
   BatchFiller filler;
+  int64_t batches = 0;  // from the plan's start to its end
 
   std::mutex mutex;
   std::condition_variable_any changed;
-  std::vector<Slot> slots;  // batch n waits in slot n % prefetch
+  std::vector<Slot> slots;  // batch n waits in slot n % depth
   int64_t started = 0;      // batches that a worker has taken up
+  int64_t asked = 0;        // batches whose samples the kernel was asked to read
   int64_t delivered = 0;
   std::vector<std::jthread> workers;  // last: they stop before what they use goes
 };
@@ -149,7 +213,7 @@ Loader::Loader(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderO
 Loader::~Loader() = default;
 
 int64_t Loader::batches_per_epoch() const {
-  return impl_->per_epoch;
+  return impl_->order.batches();
 }
 
 std::optional<Batch> Loader::next() {

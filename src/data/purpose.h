@@ -18,6 +18,8 @@ inline constexpr uint32_t synth_appearance = 8;
 inline constexpr uint32_t synth_kit = 9;
 inline constexpr uint32_t synth_title = 10;
 inline constexpr uint32_t synth_photo = 11;
+inline constexpr uint32_t round = 12;
+inline constexpr uint32_t bucket = 13;
 }  // namespace purpose
 
 }  // namespace capture

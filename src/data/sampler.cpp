@@ -1,5 +1,8 @@
 #include "capture/data/sampler.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "capture/tensor/random.h"
 #include "purpose.h"
 
@@ -9,11 +12,15 @@ namespace {
 
 constexpr uint32_t kRounds = 6;
 
+RandomStream order_stream(uint64_t seed, uint64_t epoch) {
+  return RandomStream(seed, epoch, 0, purpose::order);
+}
+
 }  // namespace
 
-Permutation::Permutation(int64_t size, uint64_t seed, uint64_t epoch)
-    : size_(static_cast<uint64_t>(size)), half_bits_(0) {
-  RandomStream random(seed, epoch, 0, purpose::order);
+Permutation::Permutation(int64_t size, uint64_t seed, uint64_t epoch) : Permutation(size, order_stream(seed, epoch)) {}
+
+Permutation::Permutation(int64_t size, RandomStream random) : size_(static_cast<uint64_t>(size)), half_bits_(0) {
   key_ = random.next();
   key_ = key_ << 32 | random.next();
   while (half_bits_ < 31 && uint64_t{1} << (2 * half_bits_) < size_) ++half_bits_;
@@ -46,6 +53,31 @@ Sampler::Sampler(int64_t size, uint64_t seed, bool shuffle, int64_t rank, int64_
 int64_t Sampler::at(uint64_t epoch, int64_t position) const {
   const int64_t place = (position * world_size_ + rank_) % samples_;
   return shuffle_ ? Permutation(samples_, seed_, epoch)(place) : place;
+}
+
+Mixture::Mixture(const std::vector<int64_t>& sizes, const std::vector<double>& weights, uint64_t seed) : seed_(seed) {
+  int64_t samples = 0;
+  int64_t places = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const double weight = weights.empty() ? 1.0 : weights[i];
+    const int64_t shown = std::llround(weight * static_cast<double>(sizes[i]));
+    parts_.push_back({samples, sizes[i], places, shown});
+    samples += sizes[i];
+    places += shown;
+  }
+}
+
+SampleDraw Mixture::at(uint64_t epoch, int64_t place) const {
+  const auto after = std::ranges::upper_bound(parts_, place, {}, &Part::first_place);
+  const Part& part = *(after - 1);
+  const int64_t copy = (place - part.first_place) / part.samples;
+  int64_t sample = (place - part.first_place) % part.samples;
+  // A round that does not reach every sample starts anywhere, so that no sample is always left out.
+  if ((copy + 1) * part.samples > part.places) {
+    RandomStream random(seed_, epoch, static_cast<uint64_t>(part.first_sample), purpose::round);
+    sample = Permutation(part.samples, random)(sample);
+  }
+  return {part.first_sample + sample, copy};
 }
 
 }  // namespace capture

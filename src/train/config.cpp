@@ -69,9 +69,10 @@ void TrainConfig::check(FieldChecker& c) const {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 9> kHarmless = {
-      "loader.workers",    "loader.prefetch",       "trainer.log_interval",        "trainer.validation_interval",
-      "trainer.keep_last", "trainer.max_bad_steps", "trainer.checkpoint_interval", "trainer.best_metric",
+  static constexpr std::array<std::string_view, 10> kHarmless = {
+      "loader.workers",        "loader.prefetch_megabytes",   "loader.prefetch",
+      "trainer.log_interval",  "trainer.validation_interval", "trainer.keep_last",
+      "trainer.max_bad_steps", "trainer.checkpoint_interval", "trainer.best_metric",
       "data.validation"};
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
   if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;

@@ -56,7 +56,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group);
   if (group.rank() == 0) begin_folder(folder, config);
-  describe(parts, model, length_of(config, parts.training.size(), group.world_size()));
+  describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();
 }

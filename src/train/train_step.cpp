@@ -103,6 +103,8 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
   options.shuffle = false;
   options.drop_last = false;
   options.augmentation = {};
+  options.weights = {};
+  options.bucket_batches = 1;
   Loader loader(data, tokenizer, options, config.masking,
                 {.rank = group.rank(), .world_size = group.world_size(), .pin_memory = device.is_cuda()});
   // Sums of the three losses and the numbers of positions that they are means over.

@@ -48,7 +48,7 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       group_(group),
       optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
       train_step_(model_, optimizer_, config, parts.device, group),
-      length_(length_of(config, parts.training.size(), group.world_size())) {
+      length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())) {
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
 }

@@ -7,7 +7,7 @@
 
 namespace capture {
 
-class Letters final : public Tokenizer {
+class Letters : public Tokenizer {
  public:
   static constexpr int32_t kFirst = 5;
 

@@ -119,5 +119,36 @@ TEST(Sampler, KeepsTheStoredOrderWithoutShuffling) {
   EXPECT_EQ(order_of(Sampler(30, 1, false), 3), counted(30));
 }
 
+TEST(Mixture, IsTheIdentityWithoutWeights) {
+  const Mixture mixture({3, 5}, {}, 1);
+  ASSERT_EQ(mixture.size(), 8);
+  for (int64_t place = 0; place < 8; ++place) EXPECT_EQ(mixture.at(4, place), (SampleDraw{place, 0}));
+}
+
+TEST(Mixture, ShowsWholeRoundsOfEverySampleAndADrawnRest) {
+  const Mixture mixture({10, 4, 7}, {2.3, 0.0, 1.0}, 1);
+  ASSERT_EQ(mixture.size(), 23 + 7);
+  std::vector<int64_t> rest(10, 0);
+  for (uint64_t epoch = 0; epoch < 100; ++epoch) {
+    std::map<int64_t, std::vector<int64_t>> copies;
+    for (int64_t place = 0; place < mixture.size(); ++place) {
+      const SampleDraw drawn = mixture.at(epoch, place);
+      copies[drawn.sample].push_back(drawn.copy);
+    }
+    ASSERT_EQ(copies.size(), 17U) << "the part of weight 0 is never shown";
+    for (const auto& [sample, numbers] : copies) {
+      const auto times = static_cast<int64_t>(numbers.size());
+      EXPECT_EQ(numbers, counted(times)) << "each showing has a number of its own";
+      EXPECT_TRUE(sample < 14 || times == 1);
+      if (sample < 10) rest[static_cast<size_t>(sample)] += times - 2;
+    }
+  }
+  // 3 of 10 samples an epoch: 30 of 100 times each, give or take four standard deviations.
+  for (const int64_t times : rest) {
+    EXPECT_GT(times, 30 - 19);
+    EXPECT_LT(times, 30 + 19);
+  }
+}
+
 }  // namespace
 }  // namespace capture

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "capture/tensor/pair_batch.h"
@@ -10,8 +11,9 @@ namespace capture {
 
 struct Batch {
   PairBatch inputs;
-  MaskedTargets targets;         ///< empty rows when the loader does not mask
-  std::vector<int64_t> samples;  ///< dataset indices, in the order of the rows
+  std::optional<PackedBatch> packed;  ///< instead of the inputs, whose tensors are then undefined, where asked for
+  MaskedTargets targets;              ///< empty rows when the loader does not mask
+  std::vector<int64_t> samples;       ///< dataset indices, in the order of the rows
   int64_t epoch = 0;
   int64_t index = 0;  ///< the batch's number in its epoch, on this rank
 };

@@ -31,6 +31,8 @@ class Dataset {
   /// Of the tokenizer whose ids every shard stores; "" when a shard stores none or they disagree.
   std::string tokenizer_fingerprint() const;
   const std::vector<Shard>& shards() const { return shards_; }
+  /// How many samples each of the paths that the dataset was made of gave it.
+  const std::vector<int64_t>& part_sizes() const { return part_sizes_; }
 
   /// 0 <= index < size(). UserError when the record is damaged.
   SampleView sample(int64_t index) const;
@@ -55,6 +57,7 @@ class Dataset {
 
   std::vector<Shard> shards_;
   std::vector<int64_t> starts_;  // of each shard, then the total
+  std::vector<int64_t> part_sizes_;
   int64_t max_regions_ = 0;
   int64_t max_views_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "capture/base/fields.h"
 #include "capture/data/batch.h"
@@ -14,6 +15,7 @@
 namespace capture {
 
 class Tokenizer;
+class Trace;
 
 /// Changes of a pair that need no labels, drawn anew each epoch from streams of (seed, epoch, sample).
 struct AugmentationOptions {
@@ -25,14 +27,18 @@ struct AugmentationOptions {
 };
 
 struct LoaderOptions {
-  int64_t batch_size = 64;  ///< pairs a batch on each rank
-  int64_t workers = 2;      ///< threads; 0: batches are filled inside next()
-  int64_t prefetch = 4;     ///< batches filled ahead of next(), those being filled included
-  int64_t max_tokens = 36;  ///< [CLS] and [SEP] included; longer titles lose their end
-  int64_t max_regions = 0;  ///< the first ones of a sample are kept; 0: as many as the dataset has
+  int64_t batch_size = 64;            ///< pairs a batch on each rank
+  int64_t workers = 2;                ///< threads; 0: batches are filled inside next()
+  int64_t prefetch = 4;               ///< batches filled ahead of next(), those being filled included
+  int64_t prefetch_megabytes = 4096;  ///< the most memory for them (MiB); at least one batch is filled ahead
+  int64_t max_tokens = 36;            ///< [CLS] and [SEP] included; longer titles lose their end
+  int64_t max_regions = 0;            ///< the first ones of a sample are kept; 0: as many as the dataset has
   bool shuffle = true;
-  bool drop_last = false;  ///< leave out an epoch's last, smaller batch, and what does not divide among ranks
-  int64_t seed = 42;       ///< of order, masks and augmentation
+  bool drop_last = false;            ///< leave out an epoch's last, smaller batch, and what does not divide among ranks
+  int64_t bucket_batches = 1;        ///< every window of this many batches is sorted by title length; 1: none is
+  std::vector<double> weights = {};  ///< how often an epoch shows the pairs of each of the dataset's parts; empty: once
+  bool half_features = false;        ///< hand float16 features over as they are stored; see PairBatch
+  int64_t seed = 42;                 ///< of order, masks and augmentation
   AugmentationOptions augmentation = {};  ///< for training alone
 
   void visit(FieldVisitor& f);
@@ -46,6 +52,8 @@ struct LoaderPlan {
   int64_t rank = 0;
   int64_t world_size = 1;
   bool pin_memory = false;  ///< page-locked memory, for copies to a GPU that nobody waits for; needs a GPU
+  bool packed = false;      ///< fill Batch::packed instead of Batch::inputs
+  Trace* trace = nullptr;   ///< told what each thread does when; must outlive the loader
 };
 
 /// Batches in order, epoch after epoch. A batch depends on the dataset, the options, the plan's rank and its own
@@ -56,7 +64,8 @@ struct LoaderPlan {
 class Loader {
  public:
   /// Masked when `masking` is given, as training needs it; without it, as embedding does. UserError when the dataset is
-  /// smaller than one batch per rank under drop_last, or the plan starts past the end of an epoch.
+  /// smaller than one batch per rank under drop_last, the weights do not fit its parts, or the plan starts past the end
+  /// of an epoch.
   Loader(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options,
          std::optional<MaskingOptions> masking = {}, LoaderPlan plan = {});
   ~Loader();
@@ -73,5 +82,9 @@ class Loader {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Pairs that an epoch shows over all ranks together: the dataset's size, unless options.weights say otherwise.
+/// UserError when the weights do not fit the dataset's parts.
+int64_t pairs_an_epoch(const Dataset& dataset, const LoaderOptions& options);
 
 }  // namespace capture

@@ -3,14 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace capture {
+
+class RandomStream;
 
 /// A permutation of [0, size) in constant memory: a Feistel network over the next power of four, walked until it lands
 /// inside (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002).
 class Permutation {
  public:
   Permutation(int64_t size, uint64_t seed, uint64_t epoch);
+  /// The permutation that the stream's next numbers choose.
+  Permutation(int64_t size, RandomStream random);
 
   /// 0 <= position < size. Constant expected time.
   int64_t operator()(int64_t position) const;
@@ -48,6 +53,37 @@ class Sampler {
   int64_t rank_;
   int64_t world_size_;
   int64_t share_;
+};
+
+/// A sample as an epoch shows it: the `copy`-th time, from 0.
+struct SampleDraw {
+  int64_t sample;
+  int64_t copy;
+
+  bool operator==(const SampleDraw&) const = default;
+};
+
+/// Several datasets as one, each shown as often as its weight says: with weight 2.5 every sample stands in an epoch
+/// twice, and half of them, other ones each epoch, a third time. A pure function of seed, epoch and place, in memory
+/// that does not grow with the samples.
+class Mixture {
+ public:
+  /// `sizes`: samples of each part, numbered through. `weights`: one a part, not negative; none: each sample once.
+  Mixture(const std::vector<int64_t>& sizes, const std::vector<double>& weights, uint64_t seed);
+
+  /// Places in an epoch; may be 0.
+  int64_t size() const { return parts_.back().first_place + parts_.back().places; }
+
+  /// What stands at a place, 0 <= place < size(). Places are in the order of the parts: a Sampler shuffles them.
+  SampleDraw at(uint64_t epoch, int64_t place) const;
+
+ private:
+  struct Part {
+    int64_t first_sample, samples;
+    int64_t first_place, places;
+  };
+  std::vector<Part> parts_;
+  uint64_t seed_;
 };
 
 }  // namespace capture

@@ -1,0 +1,51 @@
+// Which samples make which batch.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "capture/data/dataset.h"
+#include "capture/data/loader.h"
+#include "capture/data/sampler.h"
+
+namespace capture {
+
+/// The batches of each epoch on one rank, a pure function of (epoch, index): the sampler's order, cut into batches; or,
+/// with bucket_batches, every window of that many batches sorted by title length first, so that titles of about one
+/// length share a batch. Each thread has its own.
+class EpochOrder {
+ public:
+  /// UserError when the weights do not fit the dataset, or leave nothing or not one batch a rank to show. `token_ids`:
+  /// the dataset stores those that titles are to have, and so tells their lengths in tokens; otherwise their bytes do.
+  EpochOrder(const Dataset& dataset, const LoaderOptions& options, const LoaderPlan& plan, bool token_ids);
+
+  int64_t batches() const { return batches_; }  ///< of each epoch
+
+  /// 0 <= index < batches().
+  const std::vector<SampleDraw>& batch(int64_t epoch, int64_t index);
+
+ private:
+  SampleDraw at(int64_t epoch, int64_t position) const;
+  void sort_window(int64_t epoch, int64_t window);
+  int64_t title_length(int64_t sample) const;
+
+  const Dataset& dataset_;
+  int64_t batch_size_;
+  int64_t window_batches_;
+  bool shuffle_;
+  bool token_ids_;
+  uint64_t seed_;
+  Mixture mixture_;
+  Sampler sampler_;
+  int64_t batches_;
+  int64_t positions_;  // of an epoch that stand in a batch
+  std::vector<SampleDraw> batch_;
+
+  // The window that was sorted last; batches come in order, so the next one is usually in it too.
+  int64_t window_epoch_ = -1;
+  int64_t window_ = -1;
+  std::vector<SampleDraw> sorted_;
+  std::vector<int64_t> starts_;  // of its batches in sorted_, then the end
+};
+
+}  // namespace capture
