@@ -1,0 +1,66 @@
+"""capture_bench load, as a user runs it: what it prints, that it leaves nothing behind, and what it refuses."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
+SMALL = ["--samples", "40", "--feature-width", "64", "--regions", "4", "--batch", "8", "--seconds", "0"]
+
+
+class Load(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_load(self, *arguments, expect=0):
+        command = [BIN / "capture_bench", "load", "--scratch", self.folder, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return json.loads(done.stdout) if expect == 0 else done.stderr
+
+    def test_prints_one_line_beside_memcpy(self):
+        for extra in ([], ["--half"], ["--packed"], ["--workers", "0"], ["--feature-type", "int8"]):
+            line = self.run_load(*SMALL, *extra)
+            self.assertEqual(line["bench"], "load")
+            self.assertEqual(line["samples"], 40)
+            for key in ("samples_per_s", "gb_per_s", "memcpy_gb_per_s", "share_of_memcpy", "anonymous_memory_mib"):
+                self.assertGreater(line[key], 0, key)
+            self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_buckets_and_packing_leave_less_padding(self):
+        plain = self.run_load(*SMALL)["padding_share"]
+        self.assertLess(self.run_load(*SMALL, "--bucket", "5")["padding_share"], plain)
+        self.assertEqual(self.run_load(*SMALL, "--packed")["padding_share"], 0)
+
+    def test_reads_cold_beside_the_disk(self):
+        line = self.run_load(*SMALL, "--cold")
+        self.assertEqual(line["bench"], "load cold")
+        self.assertEqual(line["epochs"], 1)
+        self.assertGreater(line["sequential_read_gb_per_s"], 0)
+
+    def test_traces_decode_copy_and_compute(self):
+        self.run_load(*SMALL, "--compute", "8", "--trace", self.folder / "trace.json")
+        events = json.loads((self.folder / "trace.json").read_text())["traceEvents"]
+        names = {event["name"] for event in events}
+        self.assertLessEqual({"thread_name", "read ahead", "decode", "copy", "wait", "compute"}, names)
+        threads = {event["args"]["name"]: event["tid"] for event in events if event["ph"] == "M"}
+        self.assertEqual(set(threads), {"main", "loader 0", "loader 1"})
+        for event in events:
+            if event["ph"] == "X":
+                self.assertEqual(event["name"] in ("wait", "compute"), event["tid"] == threads["main"], event["name"])
+
+    def test_names_what_is_missing(self):
+        self.assertIn("nothing_here", self.run_load("--data", self.folder / "nothing_here", expect=1))
+        self.assertIn("--workers", self.run_load("--workers", "many", expect=2))
+
+    def test_help_has_an_example(self):
+        text = subprocess.run([BIN / "capture_bench", "load", "--help"], capture_output=True, text=True, check=True).stdout
+        self.assertIn("Example: capture_bench load", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
