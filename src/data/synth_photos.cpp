@@ -19,7 +19,7 @@ constexpr float kProduct = 0.7F;
 constexpr float kLogo = 1.0F;
 constexpr float kPart = 0.7F;
 constexpr float kBackground = 0.8F;
-constexpr float kScene = 0.3F;
+constexpr float kScene = 0.25F;
 constexpr float kNoise = 0.6F;
 
 constexpr int64_t kBackgrounds = 64;
