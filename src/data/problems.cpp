@@ -3,33 +3,12 @@
 #include <string>
 #include <string_view>
 
+#include "capture/base/text_lines.h"
 #include "record.h"
 
 namespace capture {
 
 namespace {
-
-/// RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF.
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i++]);
-    if (lead < 0x80) continue;
-    const int extra = lead >= 0xC2 && lead <= 0xDF   ? 1
-                      : lead >= 0xE0 && lead <= 0xEF ? 2
-                      : lead >= 0xF0 && lead <= 0xF4 ? 3
-                                                     : 0;
-    if (extra == 0 || text.size() - i < static_cast<size_t>(extra)) return false;
-    const auto second = static_cast<unsigned char>(text[i]);
-    const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    if (second < low || second > high) return false;
-    for (int k = 1; k < extra; ++k) {
-      if ((static_cast<unsigned char>(text[i + static_cast<size_t>(k)]) & 0xC0) != 0x80) return false;
-    }
-    i += static_cast<size_t>(extra);
-  }
-  return true;
-}
 
 std::string box_problem(const RegionsView& view, int64_t region) {
   // Detectors round outwards; a pixel is forgiven.

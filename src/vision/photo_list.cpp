@@ -9,6 +9,7 @@
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/json.h"
+#include "capture/base/text_lines.h"
 #include "csv.h"
 
 namespace capture {
@@ -19,16 +20,6 @@ constexpr std::string_view kBlanks = " \t\r\n\f\v";
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(kBlanks) == std::string_view::npos;
-}
-
-/// The JSON writer refuses what is not UTF-8, so it serves as the judge.
-bool is_utf8(const std::string& text) {
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::type_error&) {
-    return false;
-  }
 }
 
 std::vector<std::string> split(std::string_view text, const std::string& separator) {

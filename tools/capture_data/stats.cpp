@@ -74,22 +74,30 @@ void print_table(const DatasetStats& stats, size_t labels) {
   }
 }
 
+/// A histogram of at most kBars bars, as their outline.
 ReportChart chart_of(const Row& row) {
-  ReportChart chart{
-      .title = row.name, .x_label = row.name, .y_label = "times", .series = {{.name = "", .x = {}, .y = {}}}};
-  ReportSeries& series = chart.series.front();
-  // Every whole number between least and most has a point: a gap is a zero, not a line from neighbour to neighbour.
+  constexpr int64_t kBars = 40;
   const int64_t least = row.histogram->quantile(0);
-  const int64_t step = (row.histogram->quantile(1) - least) / 2000 + 1;
+  const int64_t width = (row.histogram->quantile(1) - least) / kBars + 1;
+  std::vector<double> bars;
   for (const auto& [value, count] : row.histogram->counts()) {
-    const auto at = static_cast<size_t>((value - least) / step);
-    while (series.x.size() <= at) {
-      series.x.push_back(static_cast<double>(least + static_cast<int64_t>(series.x.size()) * step));
-      series.y.push_back(0);
-    }
-    series.y[at] += static_cast<double>(count);
+    const auto bar = static_cast<size_t>((value - least) / width);
+    if (bars.size() <= bar) bars.resize(bar + 1);
+    bars[bar] += static_cast<double>(count);
   }
-  return chart;
+  ReportSeries outline{.name = "", .x = {static_cast<double>(least)}, .y = {0}};
+  for (size_t bar = 0; bar < bars.size(); ++bar) {
+    for (const size_t side : {bar, bar + 1}) {
+      outline.x.push_back(static_cast<double>(least + static_cast<int64_t>(side) * width));
+      outline.y.push_back(bars[bar]);
+    }
+  }
+  outline.x.push_back(outline.x.back());
+  outline.y.push_back(0);
+  return {.title = row.name,
+          .x_label = row.name,
+          .y_label = width == 1 ? "times" : fmt::format("times, in steps of {}", width),
+          .series = {std::move(outline)}};
 }
 
 ReportChart label_chart(const DatasetStats& stats) {

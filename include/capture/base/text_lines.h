@@ -37,6 +37,11 @@ std::string_view strip(std::string_view text);
 /// The position of the first byte that does not continue a valid UTF-8 text, or npos.
 size_t find_invalid_utf8(std::string_view text);
 
+/// Whether all of the text is UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF).
+inline bool is_utf8(std::string_view text) {
+  return find_invalid_utf8(text) == std::string_view::npos;
+}
+
 /// Calls `visit` with every part between the separators, empty ones included; a text without one is a single part.
 template <class Visit>
 void split(std::string_view text, std::string_view separator, Visit visit) {
