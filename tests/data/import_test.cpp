@@ -134,7 +134,7 @@ TEST(Import, SaysWhenNoRowIsGood) {
   const TemporaryFolder folder;
   write_lines(folder / "rows.tsv", {"a", "b"});
   EXPECT_THAT(error_of([&] { import_rows(options_for(folder), kNever); }),
-              HasSubstr("none of its first rows can be imported; the first, {\"line\":1} has 1 column"));
+              HasSubstr("none of its first rows can be imported; the first, line 1, has 1 column"));
 }
 
 }  // namespace

@@ -45,19 +45,25 @@ void add_options(CLI::App& app, Arguments& a) {
       ->type_name("DIR")
       ->required();
   app.add_option("--feature-type", a.feature_type, "Stored precision")
-      ->check(CLI::IsMember({"float32", "float16", "int8"}));
+      ->check(CLI::IsMember({"float32", "float16", "int8"}))
+      ->capture_default_str();
   app.add_option("--tokenizer", a.tokenizer,
                  "Store token ids beside the titles: a WordPiece vocabulary, or a sentencepiece *.model")
       ->type_name("FILE");
   app.add_option("--min-regions", options.rules.min_regions, "Reject rows with fewer boxes")
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   app.add_option("--max-regions", options.rules.max_regions, "Reject rows with more boxes; a record has room for these")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--shard-gigabytes", a.shard_gigabytes, "Size at which a shard ends")->check(CLI::Range(1e-6, 1e6));
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--shard-gigabytes", a.shard_gigabytes, "Size at which a shard ends")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
   app.add_option("--shard-samples", options.shard_samples, "Or after this many samples; 0: any number")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--workers", options.workers, "Threads that decode")->check(CLI::Range(1, 256));
-  app.add_option("--max-rejects", options.max_rejects, "Stop after more rejected rows than this; -1: never");
+  app.add_option("--workers", options.workers, "Threads that decode")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_option("--max-rejects", options.max_rejects, "Stop after more rejected rows than this; -1: never")
+      ->capture_default_str();
   app.add_option("--rejects", options.rejects, "Rejected rows as JSON lines (default DIR.rejects.jsonl)")
       ->type_name("FILE");
   app.add_flag("--force", options.start_over, "Delete an earlier import in the output folder and start over");

@@ -20,6 +20,15 @@ namespace capture {
 
 namespace {
 
+/// "line 7" for {"line": 7}.
+std::string in_words(const Json& place) {
+  std::string words;
+  for (const auto& [name, value] : place.items()) {
+    words += (words.empty() ? "" : ", ") + name + " " + (value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return words;
+}
+
 /// A row's sample, or why there is none.
 struct Outcome {
   std::string id = {};
@@ -109,7 +118,7 @@ class Import {
           const Regions& regions = workspace.sample.views.front();
           rules_.feature_width = std::ssize(regions.features) / regions.count();
         } catch (const UserError& error) {
-          if (rows == 1) first_problem = source_->place(row, rows).dump() + " " + error.what();
+          if (rows == 1) first_problem = in_words(source_->place(row, rows)) + ", " + error.what();
         }
       });
     }
