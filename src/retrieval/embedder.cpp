@@ -12,7 +12,7 @@
 #include "capture/data/loader.h"
 #include "capture/retrieval/recipe.h"
 #include "capture/tensor/safetensors.h"
-#include "capture/text/tokenizer.h"
+#include "embedding_pass.h"
 
 namespace capture {
 
@@ -20,30 +20,6 @@ namespace {
 
 std::string name_of(const Dataset& dataset) {
   return dataset.shards().front().path().string();
-}
-
-void require_equal(int64_t model, int64_t found, const std::string& what, const std::string& where) {
-  if (model == found) return;
-  throw UserError({.what = "the model was trained with " + what + " " + std::to_string(model) + ", here it is " +
-                           std::to_string(found),
-                   .where = where,
-                   .allowed = std::to_string(model)});
-}
-
-void check_fit(const HybridStreamModelOptions& model, const Dataset& dataset, const Tokenizer& tokenizer,
-               const EmbedderOptions& options) {
-  require_equal(model.vocabulary_size, tokenizer.vocabulary_size(), "a vocabulary of size", "the tokenizer");
-  require_equal(model.feature_width, dataset.feature_width(), "features of width", name_of(dataset));
-  const int64_t regions =
-      options.max_regions == 0 ? dataset.max_regions() : std::min(options.max_regions, dataset.max_regions());
-  model.require_positions(options.max_tokens, regions);
-}
-
-/// Puts the rows of a batch where their samples stand.
-void place(at::Tensor& all, int64_t size, const std::vector<int64_t>& samples, const at::Tensor& rows) {
-  const at::Tensor values = rows.to(at::kCPU, at::kFloat);
-  if (!all.defined()) all = at::empty({size, values.size(1)}, at::kFloat);
-  all.index_copy_(0, at::tensor(samples, at::kLong), values);
 }
 
 /// A single line of printable text: what a ranking or a list can hold.
@@ -59,12 +35,14 @@ void check_id(const ListedProduct& product) {
 
 }  // namespace
 
+int64_t kept_regions(const Dataset& dataset, int64_t max_regions) {
+  return max_regions == 0 ? dataset.max_regions() : std::min(max_regions, dataset.max_regions());
+}
+
 PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset& dataset, const Tokenizer& tokenizer,
                      const EmbedderOptions& options, const EmbedProgress& progress) {
-  check_fit(model->options(), dataset, tokenizer, options);
-  model->eval();
-  const at::NoGradGuard no_grad;
-  const AutocastScope autocast(device, options.precision);
+  require_fit(model->options(), tokenizer, dataset.feature_width(), options.max_tokens,
+              kept_regions(dataset, options.max_regions), name_of(dataset));
   LoaderOptions order;
   order.batch_size = options.batch_size;
   order.workers = options.workers;
@@ -72,18 +50,14 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
   order.max_regions = options.max_regions;
   order.shuffle = false;
   Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda()});
-  PairEmbeddings all;
+  EmbeddingPass pass(model, device, options.precision, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {
-    const PairEmbeddings rows = model->embed(to(batch->inputs, device));
-    place(all.text_projection, dataset.size(), batch->samples, rows.text_projection);
-    place(all.region_projection, dataset.size(), batch->samples, rows.region_projection);
-    place(all.text_pooled, dataset.size(), batch->samples, rows.text_pooled);
-    place(all.region_pooled, dataset.size(), batch->samples, rows.region_pooled);
+    pass.add(batch->inputs, batch->samples);
     done += static_cast<int64_t>(batch->samples.size());
     if (progress) progress(done);
   }
-  return all;
+  return pass.result();
 }
 
 at::Tensor mean_features(const Dataset& dataset, int64_t max_regions) {

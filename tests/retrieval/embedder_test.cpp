@@ -9,54 +9,13 @@
 #include "capture/data/loader.h"
 #include "capture/retrieval/recipe.h"
 #include "capture/tensor/safetensors.h"
-#include "data/letters.h"
-#include "data/support.h"
+#include "embedding.h"
 
 namespace capture {
 namespace {
 
 using testing::HasSubstr;
 using testing::IsSupersetOf;
-
-HybridStreamModelOptions small_model(int64_t feature_width) {
-  HybridStreamModelOptions options;
-  options.width = 16;
-  options.projection_width = 8;
-  options.vocabulary_size = Letters().vocabulary_size();
-  options.feature_width = feature_width;
-  options.text = {.layers = 1, .heads = 2, .feed_forward = 32};
-  options.image = {.layers = 1, .heads = 2, .feed_forward = 32};
-  options.cross = {.layers = 1, .heads = 2, .width = 16};
-  options.co_transformer = {.layers = 1, .heads = 2, .positions = 64};
-  return options;
-}
-
-class EmbedderTest : public testing::Test {
- protected:
-  EmbedderTest() : data_(written()) {}
-
-  std::filesystem::path written() {
-    ShardWriter writer(folder_ / "small.capshard", small_layout());
-    for (int64_t i = 0; i < 23; ++i) writer.add(make_sample(small_layout(), i));
-    writer.finish();
-    return folder_ / "small.capshard";
-  }
-
-  PairEmbeddings embedded(EmbedderOptions options) { return embed(model_, at::kCPU, data_, letters_, options); }
-
-  TemporaryFolder folder_;
-  Dataset data_;
-  Letters letters_;
-  HybridStreamModel model_{small_model(small_layout().feature_width), 5};
-};
-
-void expect_near(const PairEmbeddings& a, const PairEmbeddings& b, double tolerance) {
-  for (const auto member : {&PairEmbeddings::text_projection, &PairEmbeddings::region_projection,
-                            &PairEmbeddings::text_pooled, &PairEmbeddings::region_pooled}) {
-    EXPECT_LE((a.*member - b.*member).abs().max().item<double>(), tolerance);
-    EXPECT_EQ((a.*member).scalar_type(), at::kFloat);
-  }
-}
 
 TEST_F(EmbedderTest, NeitherBatchSizeNorWorkersChangeTheVectors) {
   const PairEmbeddings alone = embedded({.batch_size = 1, .workers = 0});

@@ -11,7 +11,6 @@ namespace {
 
 const std::map<std::string, Protocol> kProtocols = {
     {"product1m_official", Protocol::product1m_official}, {"strict", Protocol::strict}, {"both", Protocol::both}};
-const std::map<std::string, bool> kPrecisions = {{"float32", false}, {"bfloat16", true}};
 
 void add_ranking_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--rankings", arguments.rankings, "Ranking file: query_id,gallery_id0,… a line, best first")
@@ -21,15 +20,9 @@ void add_ranking_options(CLI::App& app, EvalArguments& arguments) {
       ->group("Measure rankings");
 }
 
-void add_model_options(CLI::App& app, EvalArguments& arguments) {
+void add_measuring_options(CLI::App& app, EvalArguments& arguments) {
   const char* const group = "Measure a model";
-  app.add_option("--run", arguments.run, "Run folder of capture_train")->group(group);
-  app.add_option("--checkpoint", arguments.checkpoint, "newest, best (by the run's validation), a step, or a folder")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--model", arguments.model, "Model file, instead of a run")->group(group);
-  app.add_option("--tokenizer", arguments.sentencepiece, "sentencepiece model; by default the run's")->group(group);
-  app.add_option("--vocab", arguments.vocabulary, "WordPiece vocabulary; by default the run's")->group(group);
+  add_model_options(app, arguments.model, group);
   app.add_option("--gallery", arguments.gallery, "Shards of the gallery")->group(group);
   app.add_option("--queries", arguments.queries, "Shards of the queries")->group(group);
   app.add_option("--recipe", arguments.recipes,
@@ -44,26 +37,6 @@ void add_model_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--depth", arguments.depth, "Ranked items a query; by default all of up to 10000, else 1000")
       ->check(CLI::Range(1, 1 << 30))
       ->group(group);
-  app.add_option("--batch", arguments.batch_size, "Pairs embedded at once")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--workers", arguments.workers, "Threads that load samples")
-      ->check(CLI::Range(0, 256))
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--max-tokens", arguments.max_tokens, "Longest title in tokens; by default the run's, or 36")
-      ->check(CLI::Range(2, 4096))
-      ->group(group);
-  app.add_option("--max-regions", arguments.max_regions, "Most regions a photo, 0 for all; by default the run's")
-      ->check(CLI::Range(0, 4096))
-      ->group(group);
-  app.add_option("--threads", arguments.threads, "CPU threads; 0 for all")->check(CLI::Range(0, 1024))->group(group);
-  app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->capture_default_str()->group(group);
-  app.add_option("--precision", arguments.bfloat16, "float32 or bfloat16")
-      ->transform(one_of(kPrecisions))
-      ->default_str("float32")
-      ->group(group);
   app.add_option("--seed", arguments.seed, "Seed of the untrained model; by default the run's, or 42")->group(group);
 }
 
@@ -71,7 +44,7 @@ void add_model_options(CLI::App& app, EvalArguments& arguments) {
 
 void add_options(CLI::App& app, EvalArguments& arguments) {
   add_ranking_options(app, arguments);
-  add_model_options(app, arguments);
+  add_measuring_options(app, arguments);
   app.add_option("--protocol", arguments.evaluation.protocol,
                  "product1m_official (the published script's figures), strict (standard definitions) or both")
       ->transform(one_of(kProtocols))
@@ -90,7 +63,7 @@ void settle(EvalArguments& arguments) {
   std::ranges::sort(at);
   at.erase(std::ranges::unique(at).begin(), at.end());
   const bool rankings = !arguments.rankings.empty();
-  if (rankings + !arguments.run.empty() + !arguments.model.empty() != 1) {
+  if (rankings + !arguments.model.run.empty() + !arguments.model.model.empty() != 1) {
     throw CLI::RequiredError("exactly one of --rankings, --run and --model");
   }
   if (rankings && (arguments.gallery_list.empty() || arguments.query_lists.empty())) {
@@ -99,12 +72,7 @@ void settle(EvalArguments& arguments) {
   if (!rankings && (arguments.gallery.empty() || arguments.queries.empty())) {
     throw CLI::RequiredError("a model also needs --gallery and --queries");
   }
-  if (!arguments.sentencepiece.empty() && !arguments.vocabulary.empty()) {
-    throw CLI::ExcludesError("--tokenizer", "--vocab");
-  }
-  if (!arguments.model.empty() && arguments.sentencepiece.empty() && arguments.vocabulary.empty()) {
-    throw CLI::RequiredError("--model also needs --tokenizer or --vocab");
-  }
+  check(arguments.model);
 }
 
 }  // namespace capture

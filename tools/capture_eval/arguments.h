@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "capture/retrieval/protocols.h"
+#include "common/model_arguments.h"
 
 namespace capture {
 
@@ -20,33 +21,22 @@ struct EvalArguments {
   std::filesystem::path gallery_list;
   Paths query_lists;
 
-  // A model, by its run or its file.
-  std::filesystem::path run;
-  std::string checkpoint = "newest";
-  std::filesystem::path model;
-  std::string sentencepiece;
-  std::string vocabulary;
+  // A model.
+  ModelArguments model;
   Paths gallery;
   Paths queries;
   std::vector<std::string> recipes;
   bool baselines = false;
   bool report = true;
   std::string title;
-  int64_t depth = 0;  ///< 0: the whole gallery while it is small
-  int64_t batch_size = 64;
-  int64_t workers = 1;
-  std::optional<int64_t> max_tokens;  ///< by default as in training
-  std::optional<int64_t> max_regions;
-  int64_t threads = 0;
-  std::string device = "auto";
-  bool bfloat16 = false;
+  int64_t depth = 0;             ///< 0: the whole gallery while it is small
   std::optional<uint64_t> seed;  ///< of the untrained model
 
   EvaluationOptions evaluation;
   std::filesystem::path output;      ///< empty: <run>/eval, and without a run print alone
   std::vector<std::string> command;  ///< the command line, word by word
 
-  bool uses_model() const { return !run.empty() || !model.empty(); }
+  bool uses_model() const { return model.given(); }
 };
 
 /// Declares every option of capture_eval.

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "capture/data/dataset.h"
+#include "capture/data/sample.h"
 #include "capture/model/hybrid_stream.h"
 #include "capture/retrieval/product_list.h"
 #include "capture/tensor/device.h"
@@ -27,6 +29,9 @@ struct EmbedderOptions {
   Precision precision = Precision::float32;
 };
 
+/// The most regions of one pair that the model gets to see: `max_regions`, or fewer when the dataset has fewer.
+int64_t kept_regions(const Dataset& dataset, int64_t max_regions);
+
 /// Called with the number of samples done.
 using EmbedProgress = std::function<void(int64_t done)>;
 
@@ -35,6 +40,18 @@ using EmbedProgress = std::function<void(int64_t done)>;
 /// evaluation mode. UserError when vocabulary, feature width or sequence length do not fit the model.
 PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset& dataset, const Tokenizer& tokenizer,
                      const EmbedderOptions& options, const EmbedProgress& progress = {});
+
+/// The same for samples in memory: questions that somebody asks. Row i belongs to samples[i].
+///
+/// A sample may lack its photo (no view, or one without regions) or its title (none, or one without a token). Its two
+/// vectors of the missing side are zero, which every recipe takes for "nothing to compare"; those of the other side are
+/// what the model makes of it next to a photo without features, or to an empty title. A stored sample and its copy in
+/// memory get the same vectors, but for an empty title, which embed() takes for a title like any other.
+///
+/// UserError, naming the sample's id, when it has neither side, its numbers do not add up or are not finite; or when
+/// the model does not fit, as in embed().
+PairEmbeddings embed_samples(HybridStreamModel& model, at::Device device, std::span<const Sample> samples,
+                             const Tokenizer& tokenizer, const EmbedderOptions& options);
 
 /// The mean region feature of every sample, [N, D], at length 1: retrieval without any model.
 at::Tensor mean_features(const Dataset& dataset, int64_t max_regions);

@@ -16,11 +16,12 @@
 #include "capture/retrieval/ranker.h"
 #include "capture/retrieval/recipe.h"
 #include "capture/tensor/runtime.h"
+#include "capture_eval/arguments.h"
 #include "capture_eval/output_folder.h"
 #include "capture_eval/result_files.h"
 #include "capture_eval/with_torch/report_input.h"
-#include "capture_eval/with_torch/subject.h"
 #include "capture_eval/with_torch/systems.h"
+#include "common/with_torch/subject.h"
 
 namespace capture {
 
@@ -75,8 +76,8 @@ class ModelEvaluation {
   explicit ModelEvaluation(const EvalArguments& arguments)
       : arguments_(arguments),
         recipes_(recipes_of(arguments)),
-        subject_(find_subject(arguments)),
-        device_(parse_device(arguments.device)),
+        subject_(find_subject(arguments.model)),
+        device_(parse_device(arguments.model.device)),
         collection_(arguments),
         tokenizer_(load_tokenizer(subject_.tokenizer)) {
     if (!arguments.output.empty()) {
@@ -132,10 +133,11 @@ class ModelEvaluation {
   /// A model that never compared photos with titles cannot rank by that: where the recipe's sides differ, like against
   /// like is measured too, so that the baseline is no straw man.
   void untrained(const HybridStreamModelOptions& options) {
-    HybridStreamModel model(options, subject_.seed);
+    const uint64_t seed = arguments_.seed.value_or(subject_.seed);
+    HybridStreamModel model(options, seed);
     const Embedded vectors = embedded(model, "untrained");
     const Recipe recipe = recipes_.front();
-    const std::string note = "as it starts with seed " + std::to_string(subject_.seed);
+    const std::string note = "as it starts with seed " + std::to_string(seed);
     systems_.push_back(measured("untrained model", note, ranked(recipe, vectors)));
     if (recipe.query == recipe.gallery) return;
     const Recipe alike{recipe.stage, RecipeFusion::sum, RecipeFusion::sum};
@@ -161,10 +163,11 @@ class ModelEvaluation {
     const int64_t total = collection_.gallery.size() + collection_.queries.size();
     ProgressBar progress("embedding, " + name, total, "pairs");
     Embedded vectors;
-    vectors.gallery = embed(model, device_, collection_.gallery, *tokenizer_, subject_.embedder,
-                            [&](int64_t done) { progress.update(done); });
-    vectors.queries = embed(model, device_, collection_.queries, *tokenizer_, subject_.embedder,
-                            [&](int64_t done) { progress.update(collection_.gallery.size() + done); });
+    const EmbeddingCache* const cache = subject_.cache ? &*subject_.cache : nullptr;
+    vectors.gallery = embed_cached(cache, model, device_, collection_.gallery, *tokenizer_, subject_.embedder,
+                                   [&](int64_t done) { progress.update(done); });
+    vectors.queries = embed_cached(cache, model, device_, collection_.queries, *tokenizer_, subject_.embedder,
+                                   [&](int64_t done) { progress.update(collection_.gallery.size() + done); });
     progress.clear();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     log::info("{} model: embedded {} pairs in {:.1f} s ({:.0f} a second)", name, total, seconds.count(),
@@ -231,7 +234,7 @@ class ModelEvaluation {
             {"Model parameters", std::to_string(parameters_)},
             {"Embedding recipe", name_of(recipes_.front())},
             {"Vector width", std::to_string(gallery_vectors_.size(1))},
-            {"Precision", arguments_.bfloat16 ? "bfloat16" : "float32"},
+            {"Precision", arguments_.model.bfloat16 ? "bfloat16" : "float32"},
             {"Weights", subject_.weights.string()},
             {"Version", CAPTURE_VERSION}};
   }
@@ -265,7 +268,7 @@ class ModelEvaluation {
 }  // namespace
 
 void evaluate_model(const EvalArguments& arguments) {
-  tune_cpu_runtime(arguments.threads);
+  tune_cpu_runtime(arguments.model.threads);
   ModelEvaluation(arguments).run();
 }
 

@@ -1,4 +1,6 @@
-#include "capture_eval/with_torch/subject.h"
+#include "common/with_torch/subject.h"
+
+#include <cstdlib>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -25,7 +27,7 @@ Checkpoint newest(const CheckpointStore& store, const fs::path& run) {
                    .hint = "let capture_train finish, or name a model file with --model"});
 }
 
-Checkpoint choose_checkpoint(const EvalArguments& arguments) {
+Checkpoint choose_checkpoint(const ModelArguments& arguments) {
   const CheckpointStore store(arguments.run / "checkpoints");
   const std::string& wanted = arguments.checkpoint;
   if (wanted == "newest") return newest(store, arguments.run);
@@ -38,7 +40,29 @@ Checkpoint choose_checkpoint(const EvalArguments& arguments) {
   return open_checkpoint(is_number(wanted) ? store.path_of(std::stoll(wanted)) : fs::path(wanted));
 }
 
-void take_run(const EvalArguments& arguments, Subject& subject) {
+/// The file as the run names it, or the same name under one of the folders above the run.
+std::string find_beside(const fs::path& run, const std::string& file) {
+  std::error_code ignored;
+  if (file.empty() || fs::exists(file, ignored) || fs::path(file).is_absolute()) return file;
+  const fs::path start = fs::absolute(run).lexically_normal();
+  for (fs::path folder = start; folder.has_relative_path(); folder = folder.parent_path()) {
+    if (fs::exists(folder / file, ignored)) return (folder / file).string();
+  }
+  return file;
+}
+
+std::optional<EmbeddingCache> cache_of(const ModelArguments& arguments) {
+  if (!arguments.use_cache) return std::nullopt;
+  if (!arguments.cache.empty()) return EmbeddingCache(arguments.cache);
+  if (!arguments.run.empty()) return EmbeddingCache(arguments.run / "cache");
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  const char* const home = std::getenv("HOME");
+  if (cache != nullptr && *cache != 0) return EmbeddingCache(fs::path(cache) / "capture" / "embeddings");
+  if (home != nullptr && *home != 0) return EmbeddingCache(fs::path(home) / ".cache" / "capture" / "embeddings");
+  return std::nullopt;
+}
+
+void take_run(const ModelArguments& arguments, Subject& subject) {
   const fs::path file = arguments.run / "config.resolved.json";
   if (!fs::exists(file)) {
     throw UserError({.what = "is no run folder: it has no config.resolved.json",
@@ -53,6 +77,7 @@ void take_run(const EvalArguments& arguments, Subject& subject) {
   subject.weights = checkpoint.model();
   subject.configuration = read_file(file);
   subject.tokenizer = config.tokenizer;
+  subject.tokenizer.file = find_beside(arguments.run, config.tokenizer.file);
   subject.embedder.max_tokens = config.loader.max_tokens;
   subject.embedder.max_regions = config.loader.max_regions;
   subject.seed = static_cast<uint64_t>(config.trainer.seed);
@@ -60,7 +85,7 @@ void take_run(const EvalArguments& arguments, Subject& subject) {
 
 }  // namespace
 
-Subject find_subject(const EvalArguments& arguments) {
+Subject find_subject(const ModelArguments& arguments) {
   Subject subject;
   subject.seed = 42;
   if (arguments.run.empty()) {
@@ -69,7 +94,6 @@ Subject find_subject(const EvalArguments& arguments) {
   } else {
     take_run(arguments, subject);
   }
-  if (arguments.seed) subject.seed = *arguments.seed;
   if (!arguments.sentencepiece.empty()) {
     subject.tokenizer = {.type = TokenizerType::sentencepiece, .file = arguments.sentencepiece};
   } else if (!arguments.vocabulary.empty()) {
@@ -80,6 +104,7 @@ Subject find_subject(const EvalArguments& arguments) {
   if (arguments.max_tokens) subject.embedder.max_tokens = *arguments.max_tokens;
   if (arguments.max_regions) subject.embedder.max_regions = *arguments.max_regions;
   subject.embedder.precision = arguments.bfloat16 ? Precision::bfloat16 : Precision::float32;
+  subject.cache = cache_of(arguments);
   return subject;
 }
 

@@ -1,0 +1,48 @@
+#include "embedding_pass.h"
+
+#include <ATen/ATen.h>
+
+#include "capture/base/error.h"
+#include "capture/text/tokenizer.h"
+
+namespace capture {
+
+namespace {
+
+void require_equal(int64_t model, int64_t found, const std::string& what, const std::string& where) {
+  if (model == found) return;
+  throw UserError({.what = "the model was trained with " + what + " " + std::to_string(model) + ", here it is " +
+                           std::to_string(found),
+                   .where = where,
+                   .allowed = std::to_string(model)});
+}
+
+}  // namespace
+
+void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokenizer, int64_t feature_width,
+                 int64_t max_tokens, int64_t max_regions, const std::string& where) {
+  require_equal(model.vocabulary_size, tokenizer.vocabulary_size(), "a vocabulary of size", "the tokenizer");
+  require_equal(model.feature_width, feature_width, "features of width", where);
+  model.require_positions(max_tokens, max_regions);
+}
+
+EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, Precision precision, int64_t rows)
+    : model_(model), device_(device), autocast_(device, precision) {
+  model_->eval();
+  const auto empty = [&] { return at::empty({rows, model->options().projection_width}, at::kFloat); };
+  all_ = {empty(), empty(), empty(), empty()};
+}
+
+void EmbeddingPass::add(const PairBatch& batch, std::span<const int64_t> rows) {
+  const PairEmbeddings found = model_->embed(to(batch, device_));
+  const at::Tensor index = at::tensor(at::IntArrayRef(rows.data(), rows.size()), at::kLong);
+  const auto place = [&](at::Tensor& all, const at::Tensor& values) {
+    all.index_copy_(0, index, values.to(at::kCPU, at::kFloat));
+  };
+  place(all_.text_projection, found.text_projection);
+  place(all_.region_projection, found.region_projection);
+  place(all_.text_pooled, found.text_pooled);
+  place(all_.region_pooled, found.region_pooled);
+}
+
+}  // namespace capture

@@ -1,0 +1,43 @@
+// One pass of a model over pairs, in whatever batches and order they come.
+#pragma once
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "capture/model/hybrid_stream.h"
+#include "capture/tensor/device.h"
+
+namespace capture {
+
+class Tokenizer;
+
+/// UserError, naming `where`, unless the model was made for the tokenizer, for features of this width and for so many
+/// tokens and regions.
+void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokenizer, int64_t feature_width,
+                 int64_t max_tokens, int64_t max_regions, const std::string& where);
+
+/// While it lives, this thread records no gradients and the model is in evaluation mode.
+class EmbeddingPass {
+ public:
+  /// For `rows` pairs. The model must be on `device`.
+  EmbeddingPass(HybridStreamModel& model, at::Device device, Precision precision, int64_t rows);
+
+  /// Embeds a batch; its pair b becomes row rows[b] of the result.
+  void add(const PairBatch& batch, std::span<const int64_t> rows);
+
+  /// float32 on the CPU, [rows, P] each.
+  const PairEmbeddings& result() const { return all_; }
+
+ private:
+  HybridStreamModel& model_;
+  at::Device device_;
+  at::NoGradGuard no_grad_;
+  AutocastScope autocast_;
+  PairEmbeddings all_;
+};
+
+}  // namespace capture
