@@ -19,15 +19,15 @@ constexpr std::string_view kStyle = R"(
 .banner{padding-bottom:0}
 .query{border-top:0;padding-top:26px}
 .query+.query{border-top:1px solid var(--line)}
-.asked .words h2{font-size:1.15rem}
-.quoted{border-left:3px solid var(--accent);padding:.3rem 0 .3rem .8rem}
+.asked .words h2{font-size:1.15rem;margin-bottom:.35rem}
+.quoted{grid-column:1/-1;border-left:3px solid var(--accent);padding:.3rem 0 .3rem .8rem}
 .ranking{grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr))}
 .ranking li{border:1px solid var(--line);padding:8px}
 .ranking .mark{margin:0 0 6px}
 .mark .score{font-weight:600}
 .meter{display:block;height:4px;margin-bottom:7px;border-radius:2px;background:var(--faint);overflow:hidden}
 .meter i{display:block;height:100%;background:var(--accent)}
-.ranking .title{margin-bottom:.3rem;-webkit-line-clamp:3}
+.ranking .title{margin:.4rem 0 .3rem;-webkit-line-clamp:3}
 .ranking .labels{margin:0 0 .35rem}
 .ranking .id{margin:auto 0 0;font-size:.76rem}
 @media (max-width:560px){.ranking{grid-template-columns:repeat(2,minmax(0,1fr))}.ranking li{padding:6px}}

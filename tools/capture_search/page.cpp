@@ -13,7 +13,8 @@ namespace capture {
 
 namespace {
 
-constexpr size_t kMostQuestions = 100;  // a page is for reading
+constexpr size_t kMostQuestions = 100;                 // a page is for reading
+constexpr size_t kPhotoBytes = (size_t{7} << 20) / 2;  // of all photos, so that the page stays below 5 MB
 
 }  // namespace
 
@@ -23,10 +24,14 @@ PageWriter::PageWriter(const SearchArguments& arguments, const Dataset& gallery)
 }
 
 void PageWriter::add(const Question& question, const Answer& answer, std::string thumbnail) {
-  if (page_.asked.size() == kMostQuestions) {
+  size_t photos = thumbnail.size();
+  for (const FoundProduct& product : answer.found) photos += gallery_.sample(product.item).thumbnail().size();
+  const bool full = page_.asked.size() == kMostQuestions || photo_bytes_ + photos > kPhotoBytes;
+  if (page_.left_out > 0 || (full && !page_.asked.empty())) {
     ++page_.left_out;
     return;
   }
+  photo_bytes_ += photos;
   thumbnails_.push_back(std::move(thumbnail));
   AskedQuestion asked{.asked = {.id = question.photo.filename().string(),
                                 .title = question.title,

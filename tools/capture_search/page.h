@@ -17,7 +17,8 @@ class PageWriter {
   PageWriter(const SearchArguments& arguments, const Dataset& gallery);
 
   bool wanted() const { return !arguments_.report.empty(); }
-  /// Keeps the answer, and `thumbnail` of the question's photo; past a hundred they are only counted.
+  /// Keeps the answer, and `thumbnail` of the question's photo. Once there are a hundred, or as many photos as one file
+  /// should carry, further ones are only counted.
   void add(const Question& question, const Answer& answer, std::string thumbnail);
   /// Writes the page and opens it where that was asked for. `model` is what the model is called.
   void write(const std::string& model);
@@ -26,6 +27,7 @@ class PageWriter {
   const SearchArguments& arguments_;
   const Dataset& gallery_;
   SearchPage page_;
+  size_t photo_bytes_ = 0;
   std::deque<std::string> thumbnails_;  // of the questions, which the page borrows
 };
 
