@@ -19,9 +19,9 @@
 #include "capture/tensor/runtime.h"
 #include "capture/text/titles.h"
 #include "capture_search/answer.h"
+#include "capture_search/gallery_search.h"
 #include "capture_search/page.h"
 #include "capture_search/photo_reader.h"
-#include "capture_search/searcher.h"
 
 namespace capture {
 
@@ -53,8 +53,9 @@ class Session {
     } else {
       ask_lines();
     }
-    if (page_.wanted()) page_.write(searcher_->subject().name);
-    if (failed_ == 0) return;
+    if (page_.wanted()) page_.write(search_->subject().name);
+    // Whoever typed the questions has read what was wrong with them.
+    if (failed_ == 0 || dialogue_) return;
     throw UserError({.what = fmt::format("{} of {} questions could not be answered", failed_, asked_),
                      .where = source(),
                      .hint = "the lines above say why"});
@@ -91,28 +92,28 @@ class Session {
       lines.emplace(arguments_.questions);
     }
     load();
-    const bool dialogue = arguments_.questions.empty() && ::isatty(STDIN_FILENO) == 1;
-    if (dialogue) std::fprintf(stderr, "A title, or {\"photo\": \"…\", \"title\": \"…\"}; Ctrl-D ends.\n");
+    dialogue_ = arguments_.questions.empty() && ::isatty(STDIN_FILENO) == 1;
+    if (dialogue_) std::fprintf(stderr, "A title, or {\"photo\": \"…\", \"title\": \"…\"}; Ctrl-D ends.\n");
     const fs::path folder = arguments_.questions.parent_path();
     Round round;
     std::string_view line;
     for (int64_t number = 1;; ++number) {
       // Whoever waits for an answer before the next question gets it.
       if (!lines->ready() || round.questions.size() == kAskedAtOnce) answer(round);
-      if (dialogue) std::fprintf(stderr, "> ");
+      if (dialogue_) std::fprintf(stderr, "> ");
       if (!lines->next(line)) break;
       if (auto question = parse_question(line, number, lines->where(), folder)) {
         round.questions.push_back(std::move(*question));
       }
     }
     answer(round);
-    if (dialogue) std::fprintf(stderr, "\n");
+    if (dialogue_) std::fprintf(stderr, "\n");
   }
 
   void load() {
-    searcher_.emplace(arguments_, gallery_);
+    search_.emplace(arguments_, gallery_);
     if (!arguments_.timing) return;
-    const LoadingTimes& times = searcher_->loading();
+    const LoadingTimes& times = search_->loading();
     log::info("ready after {:.0f} ms: model {:.0f} ms, embeddings of {} gallery items {:.0f} ms",
               milliseconds_since(started_), times.model, gallery_.size(), times.gallery);
   }
@@ -199,7 +200,7 @@ class Session {
       samples.push_back(round.samples[i]);
       recipes.push_back(round.recipes[i]);
     }
-    auto found = searcher_->search(samples, recipes, arguments_.top, times_);
+    auto found = search_->search(samples, recipes, arguments_.top, times_);
     for (size_t i = 0; i < which.size(); ++i) round.found[which[i]] = std::move(found[i]);
   }
 
@@ -247,7 +248,11 @@ class Session {
 
   void print_problem(const Question& question) {
     ++failed_;
-    log::warn("{}: {}", question.where, question.problem);
+    if (dialogue_) {
+      std::fprintf(stderr, "%s\n", question.problem.c_str());
+    } else {
+      log::warn("{}: {}", question.where, question.problem);
+    }
     if (arguments_.json) std::puts(to_line(problem_json(question)).c_str());
   }
 
@@ -255,11 +260,12 @@ class Session {
   Dataset gallery_;
   Clock::time_point started_ = Clock::now();
   std::optional<Recipe> recipe_;
-  std::optional<Searcher> searcher_;
+  std::optional<GallerySearch> search_;
   std::optional<PhotoReader> photos_;
   PageWriter page_;
   double photo_time_ = 0;  // of the last round, milliseconds
   AnswerTimes times_;
+  bool dialogue_ = false;  // a person types the questions
   int64_t asked_ = 0;
   int64_t failed_ = 0;
 };

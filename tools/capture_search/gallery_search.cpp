@@ -1,4 +1,4 @@
-#include "capture_search/searcher.h"
+#include "capture_search/gallery_search.h"
 
 #include <ATen/ATen.h>
 
@@ -65,7 +65,7 @@ std::string in_words(Recipe recipe, const Question& question) {
                                                  : "photos and titles");
 }
 
-Searcher::Searcher(const SearchArguments& arguments, const Dataset& gallery)
+GallerySearch::GallerySearch(const SearchArguments& arguments, const Dataset& gallery)
     : subject_(find_subject(arguments.model)),
       device_(parse_device(arguments.model.device)),
       gallery_(gallery),
@@ -83,7 +83,7 @@ Searcher::Searcher(const SearchArguments& arguments, const Dataset& gallery)
   loading_.gallery = milliseconds_since(start);
 }
 
-const at::Tensor& Searcher::gallery_side(Recipe recipe) {
+const at::Tensor& GallerySearch::gallery_side(Recipe recipe) {
   // What the query's side is made of does not matter here.
   const Recipe alike{recipe.stage, recipe.gallery, recipe.gallery};
   const auto [at, added] = sides_.try_emplace(name_of(alike));
@@ -91,8 +91,8 @@ const at::Tensor& Searcher::gallery_side(Recipe recipe) {
   return at->second;
 }
 
-std::vector<std::vector<Match>> Searcher::search(std::span<const Sample> samples, std::span<const Recipe> recipes,
-                                                 int64_t depth, AnswerTimes& times) {
+std::vector<std::vector<Match>> GallerySearch::search(std::span<const Sample> samples, std::span<const Recipe> recipes,
+                                                      int64_t depth, AnswerTimes& times) {
   auto start = Clock::now();
   const PairEmbeddings pairs = embed_samples(model_, device_, samples, *tokenizer_, subject_.embedder);
   times.embedding = milliseconds_since(start);

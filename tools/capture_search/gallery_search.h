@@ -41,11 +41,11 @@ struct AnswerTimes {
   double search = 0;
 };
 
-class Searcher {
+class GallerySearch {
  public:
   /// Loads the model and the gallery's embeddings, which are made where the cache has none. UserError when the parts do
   /// not fit each other, or an id stands twice in the gallery, which must outlive this.
-  Searcher(const SearchArguments& arguments, const Dataset& gallery);
+  GallerySearch(const SearchArguments& arguments, const Dataset& gallery);
 
   const Subject& subject() const { return subject_; }
   const LoadingTimes& loading() const { return loading_; }
