@@ -1,71 +1,54 @@
-// The page as a whole, and its parts that are neither tables nor photos.
+// The report of one run: its sections in order, and those that are neither tables nor photos.
 #include "capture/report/report.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "capture/base/files.h"
 #include "capture/report/plot.h"
+#include "cards.h"
 #include "sections.h"
 
 namespace capture {
 
 namespace {
 
-void write_head(HtmlWriter& html, const ReportInput& input) {
-  const auto head = html.open("head");
-  html.empty("meta", {{"charset", "utf-8"}});
-  html.empty("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}});
-  html.empty("meta", {{"name", "color-scheme"}, {"content", "light dark"}});
-  html.element("title", {}, input.title + (input.run.empty() ? "" : " · " + input.run));
-  const auto style = html.open("style");
-  html.raw(style_sheet());
-}
-
-void write_banner(HtmlWriter& html, const ReportInput& input) {
-  const auto banner = html.open("header", {{"class", "banner"}});
-  html.element("h1", {{"dir", "auto"}}, input.title);
-  if (!input.dataset.empty()) html.element("p", {{"class", "origin"}, {"dir", "auto"}}, input.dataset);
-  if (input.run.empty() && input.created.empty()) return;
-  const auto line = html.open("p", {{"class", "origin"}});
-  for (const std::string* part : {&input.run, &input.created}) {
-    if (!part->empty()) html.element("bdi", {}, *part);
-  }
-}
-
-/// Links to the sections that `body` really has.
-void write_contents(HtmlWriter& html, const ReportInput& input, std::string_view body) {
-  const std::pair<std::string_view, std::string_view> sections[] = {{"systems", "Systems"},
-                                                                    {"protocols", "Metrics by N"},
-                                                                    {"training", input.charts_heading},
-                                                                    {"queries", "Queries"},
-                                                                    {"details", "Details"}};
-  const auto nav = html.open("nav", {{"aria-label", "Sections"}});
-  for (const auto& [id, name] : sections) {
-    const std::string quoted = '"' + std::string(id) + '"';
-    if (body.find("<section id=" + quoted) == std::string_view::npos) continue;
-    html.element("a", {{"href", '#' + std::string(id)}}, name);
-  }
-}
-
-void write_facts(HtmlWriter& html, const ReportInput& input) {
-  if (input.facts.empty()) return;
+void write_facts(HtmlWriter& html, std::span<const ReportFact> facts) {
+  if (facts.empty()) return;
   const auto list = html.open("dl", {{"class", "facts"}});
-  for (const ReportFact& fact : input.facts) {
+  for (const ReportFact& fact : facts) {
     const auto pair = html.open("div");
     html.element("dt", {}, fact.name);
     html.element("dd", {{"dir", "auto"}}, fact.value);
   }
 }
 
-void write_commands(HtmlWriter& html, const ReportInput& input) {
-  if (input.commands.empty()) return;
+void write_commands(HtmlWriter& html, std::span<const ReportCommand> commands) {
+  if (commands.empty()) return;
   html.element("h3", {}, "The same numbers again");
-  for (const ReportCommand& command : input.commands) {
+  for (const ReportCommand& command : commands) {
     html.element("p", {{"class", "purpose"}}, command.purpose);
     const auto box = html.open("pre", {{"class", "command"}});
     html.element("code", {}, command.command);
   }
+}
+
+QueryPage query_page(const ReportInput& input, const std::string& folder) {
+  QueryPage page{.metric = input.query_metric,
+                 .runs = {input.run},
+                 .gallery = input.gallery,
+                 .queries = {},
+                 .chosen = input.chosen,
+                 .shown = input.queries_shown,
+                 .seed = input.seed,
+                 .folder = folder};
+  for (const ReportQuery& query : input.queries) {
+    page.queries.push_back({.item = &query.item,
+                            .positives = query.positives,
+                            .first_hit = query.first_hit,
+                            .values = {query.average_precision},
+                            .rankings = {&query.ranking}});
+  }
+  return page;
 }
 
 }  // namespace
@@ -101,51 +84,54 @@ void write_charts(HtmlWriter& html, const ReportInput& input) {
   }
 }
 
-void write_details(HtmlWriter& html, const ReportInput& input) {
-  if (input.facts.empty() && input.commands.empty() && input.configuration.empty()) return;
+void write_details(HtmlWriter& html, std::string_view heading, std::span<const ReportFact> facts,
+                   std::span<const ReportCommand> commands, std::string_view configuration) {
+  if (facts.empty() && commands.empty() && configuration.empty()) return;
   const auto section = html.open("section", {{"id", "details"}});
-  html.element("h2", {}, input.facts_heading);
-  write_facts(html, input);
-  write_commands(html, input);
-  if (input.configuration.empty()) return;
+  html.element("h2", {}, heading);
+  write_facts(html, facts);
+  write_commands(html, commands);
+  if (configuration.empty()) return;
   const auto folded = html.open("details");
   html.element("summary", {}, "The whole configuration");
   const auto box = html.open("pre", {{"tabindex", "0"}, {"role", "group"}, {"aria-label", "Configuration"}});
-  html.element("code", {}, input.configuration);
+  html.element("code", {}, configuration);
 }
 
-std::string render_report(const ReportInput& input) {
+RenderedReport render_report(const ReportInput& input, const std::string& folder) {
+  RenderedReport rendered;
   HtmlWriter body;
   write_headlines(body, input);
   write_systems(body, input);
   write_protocols(body, input);
+  write_breakdowns(body, input);
+  write_curves(body, input);
+  write_labels(body, input);
   write_charts(body, input);
-  write_queries(body, input);
-  write_details(body, input);
-  const std::string content = body.take();
+  write_query_section(body, query_page(input, folder), rendered);
+  write_details(body, input.facts_heading, input.facts, input.commands, input.configuration);
 
-  HtmlWriter html;
-  html.raw("<!doctype html>\n");
-  {
-    const auto page = html.open("html", {{"lang", "en"}});
-    write_head(html, input);
-    const auto visible = html.open("body");
-    html.element("a", {{"class", "skip"}, {"href", "#content"}}, "Skip to the content");
-    write_banner(html, input);
-    write_contents(html, input, content);
-    {
-      const auto main = html.open("main", {{"id", "content"}});
-      html.raw(content);
-    }
-    const auto script = html.open("script");
-    html.raw(page_script());
+  PageFrame frame{.title = input.title,
+                  .dataset = input.dataset,
+                  .origin = {},
+                  .sections = {{"systems", "Systems"},
+                               {"protocols", "Metrics by N"},
+                               {"breakdowns", "By kind of query"},
+                               {"curves", "Precision and scores"},
+                               {"labels", "Labels"},
+                               {"training", input.charts_heading},
+                               {"queries", "Queries"},
+                               {"details", "Details"}},
+                  .folder = folder};
+  for (const std::string& part : {input.run, input.created}) {
+    if (!part.empty()) frame.origin.push_back(part);
   }
-  html.raw("\n");
-  return html.take();
+  write_frame(rendered, frame, body.take());
+  return rendered;
 }
 
 void write_report(const std::filesystem::path& path, const ReportInput& input) {
-  write_file(path, render_report(input));
+  write_page(path, render_report(input, files_folder(path)));
 }
 
 }  // namespace capture

@@ -8,30 +8,12 @@ namespace capture {
 
 namespace {
 
-std::string percent(double fraction) {
-  return fixed(100 * fraction, 1);
-}
-
-void write_cell(HtmlWriter& html, double value, bool best) {
-  if (!std::isfinite(value)) {
-    html.element("td", {{"class", "unknown"}}, "–");
-    return;
-  }
-  const auto cell = html.open("td", {{"class", best ? "best" : ""}});
-  html.element("span", {{"class", "value"}}, percent(value));
-  if (best) html.element("span", {{"class", "unseen"}}, " (best)");
-  const auto bar = html.open("span", {{"class", "bar"}, {"aria-hidden", "true"}});
-  html.element("i", {{"style", "width:" + percent(std::clamp(value, 0.0, 1.0)) + "%"}}, "");
-}
-
 void write_table(HtmlWriter& html, const ReportTable& table, std::string_view heading) {
   if (table.rows.empty() || table.columns.empty()) return;
   const auto figure = html.open("div", {{"class", "table"}});
   html.element(heading, {}, table.title);
   {
-    // A box that scrolls must be reachable by keyboard, hence the tab stop, and so must have a name.
-    const auto box =
-        html.open("div", {{"class", "wide"}, {"tabindex", "0"}, {"role", "group"}, {"aria-label", table.title}});
+    const auto box = scroll_box(html, table.title);
     const auto grid = html.open("table", {{"style", "--columns:" + std::to_string(table.columns.size())}});
     {
       const auto head = html.open("thead");
@@ -49,7 +31,7 @@ void write_table(HtmlWriter& html, const ReportTable& table, std::string_view he
       }
       for (size_t column = 0; column < table.columns.size(); ++column) {
         const double value = value_at(row, column);
-        write_cell(html, value, value == best_value(table, column));
+        write_share(html, value, value == best_value(table, column));
       }
     }
   }
@@ -137,6 +119,26 @@ void write_glossary(HtmlWriter& html) {
 
 }  // namespace
 
+HtmlWriter::Scope scroll_box(HtmlWriter& html, std::string_view name) {
+  return html.open("div", {{"class", "wide"}, {"tabindex", "0"}, {"role", "group"}, {"aria-label", name}});
+}
+
+std::string percent(double fraction) {
+  return fixed(100 * fraction, 1);
+}
+
+void write_share(HtmlWriter& html, double value, bool best) {
+  if (!std::isfinite(value)) {
+    html.element("td", {{"class", "unknown"}}, "–");
+    return;
+  }
+  const auto cell = html.open("td", {{"class", best ? "best" : ""}});
+  html.element("span", {{"class", "value"}}, percent(value));
+  if (best) html.element("span", {{"class", "unseen"}}, " (best)");
+  const auto bar = html.open("span", {{"class", "bar"}, {"aria-hidden", "true"}});
+  html.element("i", {{"style", "width:" + percent(std::clamp(value, 0.0, 1.0)) + "%"}}, "");
+}
+
 void write_headlines(HtmlWriter& html, const ReportInput& input) {
   const auto known = [](const ReportHeadline& headline) { return std::isfinite(headline.value); };
   if (std::none_of(input.headlines.begin(), input.headlines.end(), known)) return;
@@ -177,6 +179,14 @@ void write_protocols(HtmlWriter& html, const ReportInput& input) {
     for (const ReportTable& table : protocol.tables) write_table(html, table, "h4");
   }
   write_glossary(html);
+}
+
+void write_breakdowns(HtmlWriter& html, const ReportInput& input) {
+  if (!has_rows(input.breakdowns)) return;
+  const auto section = html.open("section", {{"id", "breakdowns"}});
+  html.element("h2", {}, "Metrics by kind of query");
+  html.element("p", {{"class", "lead"}}, "The same rankings, with the means taken over a part of the queries each.");
+  for (const ReportTable& table : input.breakdowns) write_table(html, table, "h3");
 }
 
 }  // namespace capture

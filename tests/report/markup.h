@@ -67,7 +67,7 @@ inline std::vector<Element> parse_markup(std::string_view html) {
     }
     elements.push_back(parse_tag(inside));
     const std::string& tag = elements.back().tag;
-    if (tag == "meta" || tag == "img") continue;
+    if (tag == "meta" || tag == "img" || tag == "input") continue;
     open.push_back(elements.size() - 1);
     if (tag == "style" || tag == "script") {
       at = html.find("</" + tag, at);

@@ -141,5 +141,45 @@ TEST(Plot, EscapesNames) {
   EXPECT_EQ(texts(render_chart(chart), "end")[0].size(), 17 * 3 + 3 + std::string("2.00").size());
 }
 
+ReportHistogram two_kinds() {
+  return {.title = "Scores",
+          .x_label = "score",
+          .low = -1,
+          .high = 1,
+          .series = {{"hits", {}, {0, 0.25, 0.75, 0}}, {"misses", {}, {0.5, 0.5, 0, 0}}}};
+}
+
+TEST(Plot, DrawsAHistogramAsStepsOnOneScale) {
+  const std::string svg = render_histogram(two_kinds());
+  const auto areas = testing::select_class(testing::parse_markup(svg), "area");
+  ASSERT_THAT(areas, SizeIs(2));
+  const std::string path = areas[0]["d"];
+  EXPECT_EQ(std::count(path.begin(), path.end(), 'H'), 4);
+  EXPECT_THAT(svg, HasSubstr("hits: half lie below a score of 0.167. misses: half lie below a score of -0.500."));
+  EXPECT_THAT(texts(svg, "end"), ElementsAre("misses", "hits"));
+}
+
+TEST(Plot, LeavesOutHistogramsWithoutShares) {
+  EXPECT_EQ(render_histogram({}), "");
+  ReportHistogram flat = two_kinds();
+  flat.high = flat.low;
+  EXPECT_EQ(render_histogram(flat), "");
+  ReportHistogram one = two_kinds();
+  one.series[0].y.clear();
+  EXPECT_THAT(testing::select_class(testing::parse_markup(render_histogram(one)), "area"), SizeIs(1));
+}
+
+TEST(Plot, TellsDifferencesThatLeaveZeroOut) {
+  const std::string svg =
+      render_differences({{"mAP", 0.02, 0.01, 0.03}, {"Prec", -0.01, -0.03, 0.01}, {"<Recall>", -0.02, -0.03, -0.01}});
+  const auto elements = testing::parse_markup(svg);
+  EXPECT_THAT(testing::select_class(elements, "gain"), SizeIs(1));
+  EXPECT_THAT(testing::select_class(elements, "even"), SizeIs(1));
+  EXPECT_THAT(testing::select_class(elements, "loss"), SizeIs(1));
+  EXPECT_THAT(svg, HasSubstr("mAP: +2.0, from +1.0 to +3.0."));
+  EXPECT_EQ(render_differences({}), "");
+  EXPECT_NO_THROW(testing::parse_markup(render_differences({{"all the same", 0, 0, 0}})));
+}
+
 }  // namespace
 }  // namespace capture

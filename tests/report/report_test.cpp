@@ -14,6 +14,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/json.h"
 #include "markup.h"
 
 namespace capture {
@@ -68,6 +69,11 @@ ReportInput whole() {
   input.headlines = {{"Photos of one product", "strict mAP@10", 0.81, 0.72, "raw region features", 0.28, 0.25}};
   input.systems = {table("Photos of one product")};
   input.protocols = {{"strict", {table("One product")}}, {"product1m_official", {table("One product")}}};
+  input.breakdowns = {table("By number of products")};
+  input.curves = {{"Precision by recall", "recall", "precision", {{"all", {0, 50, 100}, {90, 70, 10}}}}};
+  input.histograms = {{"Scores", "score", 0, 1, {{"hits", {}, {0.25, 0.75}}, {"misses", {}, {0.5, 0.5}}}}};
+  input.labels = {{"plum", 1, 2, 0.25, 1.0}, {"apple", 1, 2, 1.0, 1.0}};
+  input.confusions = {{"plum", "pear", 1.5, 0.5, kNoItem, kNoItem}};
   input.charts = {{"Loss", "step", "loss", {{"total", {0, 1, 2}, {3, 2, 1}}}}};
   input.gallery = {item("g0", {"apple"}), item("g1", {"pear"}), item("g2", {"plum"}), item("g3", {"apple", "plum"})};
   input.queries = {query("q0", {"apple"}, 1.0, {0, 1}), query("q1", {"pear", "plum", "pear"}, 0.25, {0, 1, 2, 3})};
@@ -78,19 +84,20 @@ ReportInput whole() {
 }
 
 TEST(Report, IsWellFormedAndComplete) {
-  const std::string html = render_report(whole());
+  const std::string html = render_report(whole()).html;
   EXPECT_THAT(html, StartsWith("<!doctype html>\n<html lang=\"en\">"));
   const auto elements = parse_markup(html);
   std::vector<std::string> sections;
   for (const Element& section : select(elements, "section")) sections.push_back(section["id"]);
-  EXPECT_THAT(sections, ElementsAre("systems", "protocols", "training", "queries", "details"));
+  EXPECT_THAT(sections,
+              ElementsAre("systems", "protocols", "breakdowns", "curves", "labels", "training", "queries", "details"));
   EXPECT_THAT(
       html, HasSubstr("On average 7.2 of the first 10 results show what was asked for; raw region features find 2.5."));
   EXPECT_THAT(html, HasSubstr("53.0 points above raw region features (28.0)"));
 }
 
 TEST(Report, IsAccessible) {
-  const auto elements = parse_markup(render_report(whole()));
+  const auto elements = parse_markup(render_report(whole()).html);
   int level = 0;
   std::set<std::string> ids;
   for (const Element& element : elements) {
@@ -100,6 +107,7 @@ TEST(Report, IsAccessible) {
     }
     const auto is = [&element](const char* tag) { return element.tag == tag; };
     EXPECT_TRUE(!is("img") || element["alt"] != "");
+    EXPECT_TRUE((!is("select") && !is("input")) || element.has("name"));
     EXPECT_TRUE(!is("th") || element["scope"] == "col" || element["scope"] == "row");
     EXPECT_TRUE(!is("svg") || (element["role"] == "img" && element.has("aria-label")));
     EXPECT_TRUE(!element.has_class("wide") || (element["tabindex"] == "0" && element.has("aria-label")));
@@ -110,7 +118,7 @@ TEST(Report, IsAccessible) {
 }
 
 TEST(Report, NeedsNothingFromOutside) {
-  const std::string html = render_report(whole());
+  const std::string html = render_report(whole()).html;
   for (const Element& element : parse_markup(html)) {
     for (const char* name : {"src", "href"}) {
       EXPECT_TRUE(!element.has(name) || element[name][0] == '#' || element[name].starts_with("data:")) << element[name];
@@ -121,12 +129,12 @@ TEST(Report, NeedsNothingFromOutside) {
 }
 
 TEST(Report, TellsHitsFromMissesByMoreThanColour) {
-  const auto elements = parse_markup(render_report(whole()));
+  const auto elements = parse_markup(render_report(whole()).html);
   std::vector<std::string> verdicts;
   for (const Element& verdict : select_class(elements, "verdict")) verdicts.push_back(verdict.text);
   // q0 asks for an apple; q1 for a pear (A) and a plum (B), a label listed twice being shown once.
   EXPECT_THAT(verdicts, ElementsAre("✓ hit", "✗ miss", "✗ miss", "✓ hitA", "✓ hitB", "✓ hitB"));
-  const std::string html = render_report(whole());
+  const std::string html = render_report(whole()).html;
   EXPECT_THAT(html, HasSubstr(".hit{border:2px solid"));
   EXPECT_THAT(html, HasSubstr(".miss{border:2px dashed"));
   const auto chips = select_class(elements, "labels");
@@ -138,11 +146,11 @@ TEST(Report, TellsHitsFromMissesByMoreThanColour) {
 TEST(Report, NamesEveryLabelThatAResultShares) {
   ReportInput input = whole();
   input.queries = {query("q", {"apple", "plum"}, 1.0, {3})};
-  EXPECT_EQ(select_class(parse_markup(render_report(input)), "verdict")[0].text, "✓ hitA, B");
+  EXPECT_EQ(select_class(parse_markup(render_report(input).html), "verdict")[0].text, "✓ hitA, B");
 }
 
 TEST(Report, PutsTitleLabelsAndScoreOnEachCard) {
-  const auto cards = select_class(parse_markup(render_report(whole())), "hit");
+  const auto cards = select_class(parse_markup(render_report(whole()).html), "hit");
   EXPECT_EQ(cards[1]["title"], "Title of g0\nlabel: apple\nscore: 0.9000\nid: g0");  // the first is the legend's
   EXPECT_THAT(cards[1].text, HasSubstr("Title of g0apple"));
   EXPECT_THAT(cards[1].text, HasSubstr("score 0.900"));
@@ -166,7 +174,7 @@ TEST(Report, EscapesEveryText) {
     any->id = any->title = evil;
     any->labels = {evil};
   }
-  const std::string html = render_report(input);
+  const std::string html = render_report(input).html;
   const auto elements = parse_markup(html);
   EXPECT_THAT(select(elements, "script"), SizeIs(1));  // our own
   for (const Element& element : elements) EXPECT_FALSE(element.has("onload"));
@@ -181,7 +189,7 @@ TEST(Report, ShowsAPlaceholderForAMissingPhoto) {
   input.gallery[1].thumbnail = bytes("<svg onload=alert(1)>");  // not a format that is shown
   input.gallery[2].thumbnail = bytes("\x89PNG\r\n\x1A\n...");
   input.gallery[3].thumbnail = bytes("RIFF....WEBPVP8 ");
-  const auto elements = parse_markup(render_report(input));
+  const auto elements = parse_markup(render_report(input).html);
   const auto none = select_class(elements, "none");
   ASSERT_THAT(none, SizeIs(4));  // g0 and g1, in both rankings
   EXPECT_EQ(none[0]["aria-label"], "Photo of Title of g0: no photo");
@@ -196,19 +204,19 @@ TEST(Report, ShowsAPlaceholderForAMissingPhoto) {
 TEST(Report, MarksTheBestOfEachColumnOnlyWhereRowsCompete) {
   ReportInput input;
   input.systems = {table("a")};
-  auto best = select_class(parse_markup(render_report(input)), "best");
+  auto best = select_class(parse_markup(render_report(input).html), "best");
   ASSERT_THAT(best, SizeIs(2));
   EXPECT_EQ(best[0].text, "81.0 (best)");
   EXPECT_EQ(best[1].text, "70.0 (best)");
 
   input.systems[0].compare_rows = false;
-  EXPECT_THAT(select_class(parse_markup(render_report(input)), "best"), IsEmpty());
+  EXPECT_THAT(select_class(parse_markup(render_report(input).html), "best"), IsEmpty());
   EXPECT_EQ(best_value(table("a"), 0), 0.81);
   EXPECT_TRUE(std::isnan(best_value(table("a"), 2)));
 }
 
 TEST(Report, LeavesEmptySectionsOut) {
-  const auto elements = parse_markup(render_report({}));
+  const auto elements = parse_markup(render_report({}).html);
   EXPECT_THAT(select(elements, "section"), IsEmpty());
   EXPECT_THAT(select(elements, "h1"), SizeIs(1));
   EXPECT_THAT(select(elements, "nav")[0].text, IsEmpty());
@@ -218,32 +226,94 @@ TEST(Report, LeavesEmptySectionsOut) {
   hollow.systems = {{"no rows", "", "", {"a"}, {}, true}};
   hollow.protocols = {{"strict", {}}};
   hollow.charts = {{"no points", "step", "", {{"a", {}, {}}, {"b", {1}, {kNotMeasured}}}}};
-  EXPECT_THAT(select(parse_markup(render_report(hollow)), "section"), IsEmpty());
+  EXPECT_THAT(select(parse_markup(render_report(hollow).html), "section"), IsEmpty());
 }
 
-TEST(Report, PicksQueriesFromBestToWorstThenTheWorst) {
-  ReportInput input = whole();
-  input.queries.clear();
-  for (int i = 0; i < 10'000; ++i)
-    input.queries.push_back(query('q' + std::to_string(i), {"apple"}, i / 10'000.0, {0}));
-  input.queries_shown = 3;
-  const std::string html = render_report(input);
-  EXPECT_LT(html.size(), 60'000u);
+std::vector<std::string> shown_queries(const std::string& html) {
   std::vector<std::string> shown;
   for (const Element& title : select(parse_markup(html), "h4")) {
     if (title.text.starts_with("Title of")) shown.push_back(title.text.substr(9));
   }
-  EXPECT_THAT(shown, ElementsAre("q9999", "q5000", "q0", "q1", "q2", "q3"));
+  return shown;
+}
+
+ReportInput with_queries(size_t count) {
+  ReportInput input = whole();
+  input.queries.clear();
+  for (size_t i = 0; i < count; ++i) {
+    input.queries.push_back(
+        query('q' + std::to_string(i), {"apple"}, static_cast<double>(i) / static_cast<double>(count), {0, 1}));
+  }
+  return input;
+}
+
+TEST(Report, ShowsSomeQueriesAtRandomThenTheWorst) {
+  ReportInput input = with_queries(1000);
+  input.queries_shown = 3;
+  const std::vector<std::string> shown = shown_queries(render_report(input).html);
+  ASSERT_THAT(shown, SizeIs(6));
+  EXPECT_THAT(std::vector(shown.begin() + 3, shown.end()), ElementsAre("q0", "q1", "q2"));
+  EXPECT_EQ(shown, shown_queries(render_report(input).html));
+  input.seed = 2;
+  EXPECT_NE(shown[0] + shown[1],
+            shown_queries(render_report(input).html)[0] + shown_queries(render_report(input).html)[1]);
+}
+
+TEST(Report, ShowsEveryQueryWhileTheyAreFew) {
+  const RenderedReport report = render_report(with_queries(12));
+  EXPECT_THAT(shown_queries(report.html), SizeIs(12));
+  EXPECT_THAT(report.html, Not(HasSubstr("explore({")));
+  EXPECT_THAT(report.photos, IsEmpty());
+}
+
+TEST(Report, GivesAllQueriesToTheScript) {
+  ReportInput input = with_queries(20);
+  input.queries[4].item.title = "</script><b>&";
+  input.queries[5].item.thumbnail = {};
+  const RenderedReport report = render_report(input, "page_files");
+  const auto elements = parse_markup(report.html);
+  EXPECT_THAT(select(elements, "script"), SizeIs(2));
+  EXPECT_THAT(select(elements, "select"), SizeIs(3));
+  const size_t begin = report.html.find("explore({") + 8;
+  const Json data = parse_json(report.html.substr(begin, report.html.find(");</script>", begin) - begin), "data").root;
+  EXPECT_EQ(data["folder"], "page_files");
+  ASSERT_EQ(data["queries"].size(), 20u);
+  EXPECT_EQ(data["queries"][4].dump(), R"(["q4","</script><b>&",[0],"q4.jpg",3,0,[0.2],[[0,0.9,1,0.8]]])");
+  EXPECT_EQ(data["queries"][5][3], "");
+  EXPECT_EQ(data["items"].dump(), R"([["g0","Title of g0",[0],"g0.jpg"],["g1","Title of g1",[1],"g1.jpg"]])");
+  EXPECT_EQ(data["labels"].dump(), R"(["apple","pear"])");
+  std::vector<std::string> names;
+  for (const ReportPhoto& photo : report.photos) names.push_back(photo.name);
+  EXPECT_THAT(names, SizeIs(21));  // 19 queries and 2 items
+  EXPECT_THAT(names, ::testing::Contains("g1.jpg"));
+}
+
+TEST(Report, StaysSmallWithAsManyQueriesAsProduct1M) {
+  const std::string photo = std::string(kJpeg) + std::string(8'000, 'x');
+  ReportInput input = whole();
+  input.gallery.clear();
+  for (size_t i = 0; i < 40'033; ++i) {
+    input.gallery.push_back(item("6231746029" + std::to_string(i), {"label " + std::to_string(i % 458)}, photo));
+    input.gallery.back().title = "韩国黄金套盒正品蜗牛玻尿酸水乳24K精华套装补水抗皱紧致";
+  }
+  input.queries.clear();
+  for (size_t i = 0; i < 6'547; ++i) {
+    std::vector<size_t> found(10);
+    for (size_t place = 0; place < 10; ++place) found[place] = (i * 61 + place * 4'001) % 40'033;
+    input.queries.push_back(query("59231746029" + std::to_string(i), {"label 1", "label 7"}, 0.5, found));
+    input.queries.back().item.thumbnail = bytes(photo);
+  }
+  const RenderedReport report = render_report(input);
+  EXPECT_LT(report.html.size(), size_t{5} << 20);
+  EXPECT_GT(report.queries.size(), size_t{1} << 20);  // beside the page
+  EXPECT_LT(report.queries.size(), size_t{12} << 20);
+  EXPECT_THAT(report.html, HasSubstr("<script src=\"report_files/queries.js\"></script>"));
 }
 
 TEST(Report, ShowsChosenQueriesOnce) {
   ReportInput input = whole();
   input.chosen = {"q1", "unknown", "q1"};
-  std::vector<std::string> shown;
-  for (const Element& title : select(parse_markup(render_report(input)), "h4")) {
-    if (title.text.starts_with("Title of")) shown.push_back(title.text.substr(9));
-  }
-  EXPECT_THAT(shown, ElementsAre("q1", "q0"));  // q0 as the worst of the others
+  EXPECT_THAT(shown_queries(render_report(input).html), ElementsAre("q1", "q0"));  // q0 as the worst of the others
 }
 
 TEST(Report, ShowsAtMostTenResultsAndKeepsThePageSmall) {
@@ -251,7 +321,7 @@ TEST(Report, ShowsAtMostTenResultsAndKeepsThePageSmall) {
   ReportInput input = whole();
   for (ReportItem& any : input.gallery) any.thumbnail = bytes(photo);
   input.queries = {query("q", {"apple"}, kNotMeasured, std::vector<size_t>(5'000, 0))};
-  const std::string html = render_report(input);
+  const std::string html = render_report(input).html;
   EXPECT_THAT(select_class(parse_markup(html), "ranking"), SizeIs(1));
   EXPECT_THAT(select_class(parse_markup(html), "verdict"), SizeIs(10));
   EXPECT_LT(html.size(), size_t{12} << 20);
@@ -261,7 +331,7 @@ TEST(Report, ShowsAtMostTenResultsAndKeepsThePageSmall) {
 TEST(Report, RefusesAResultOutsideTheGallery) {
   ReportInput input = whole();
   input.queries[0].ranking[0].item = 4;
-  EXPECT_THROW(render_report(input), std::out_of_range);
+  EXPECT_THROW(render_report(input).html, std::out_of_range);
 }
 
 /// Relative luminance and contrast as WCAG 2 defines them.
@@ -294,7 +364,7 @@ std::map<std::string, std::string> colors_of(std::string_view block) {
 }
 
 TEST(Report, TextStandsOutInEveryScheme) {
-  const std::string html = render_report({});
+  const std::string html = render_report({}).html;
   size_t schemes = 0;
   for (size_t at = html.find(":root{"); at != std::string::npos; at = html.find(":root{", at + 1), ++schemes) {
     const auto colors = colors_of(std::string_view(html).substr(at, html.find('}', at) - at));
@@ -308,11 +378,64 @@ TEST(Report, TextStandsOutInEveryScheme) {
   EXPECT_EQ(schemes, 3u);  // light, dark, paper
 }
 
+TEST(Report, MarksNothingWhereNothingWasAskedFor) {
+  ReportInput input = whole();
+  for (ReportQuery& query : input.queries) query.item.labels.clear();
+  const auto elements = parse_markup(render_report(input).html);
+  EXPECT_THAT(select_class(elements, "verdict"), IsEmpty());
+  EXPECT_THAT(select_class(elements, "ap"), IsEmpty());
+  EXPECT_THAT(select_class(elements, "found"), SizeIs(6));
+}
+
+TEST(Report, SaysWhereTheFirstMatchStandsWhenItIsNotShown) {
+  ReportInput input = whole();
+  input.queries[0].first_hit = 37;
+  input.queries[1].first_hit = 2;
+  const std::string html = render_report(input).html;
+  EXPECT_THAT(html, HasSubstr("3 matches in the gallery, the first at place 37<"));
+  EXPECT_THAT(html, Not(HasSubstr("place 2<")));
+}
+
+TEST(Report, ShowsTheHardestLabelsAndWhatTheyAreTakenFor) {
+  ReportInput input = whole();
+  input.labels.clear();
+  for (int i = 0; i < 30; ++i) input.labels.push_back({"label " + std::to_string(i), 4, 5, 0.1, 0.2});
+  input.confusions[0].asked_item = 2;
+  const auto elements = parse_markup(render_report(input).html);
+  EXPECT_THAT(select_class(elements, "sortable"), SizeIs(2));  // twelve, and all of them folded
+  size_t links = 0;
+  for (const Element& link : select(elements, "a")) links += link["data-label"] == "label 3";
+  EXPECT_EQ(links, 2u);
+  const auto confusions = select_class(elements, "confusions");
+  ASSERT_THAT(confusions, SizeIs(1));
+  EXPECT_EQ(confusions[0].text, "plumis taken for→pear1.5 of 3");
+}
+
+std::filesystem::path scratch(const std::string& name) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / ("capture_report_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  return folder / name;
+}
+
+TEST(Report, PutsPhotosBesideThePage) {
+  const std::filesystem::path path = scratch("page.html");
+  write_report(path, with_queries(20));
+  const auto folder = scratch("page_files");
+  EXPECT_EQ(read_file(folder / "g1.jpg"), kJpeg);
+  EXPECT_TRUE(std::filesystem::exists(folder / "q19.jpg"));
+  write_report(path, with_queries(19));  // an older folder gives way
+  EXPECT_FALSE(std::filesystem::exists(folder / "q19.jpg"));
+  write_file(folder / "thesis.txt", "years of work");
+  EXPECT_THROW(write_report(path, with_queries(20)), UserError);
+  EXPECT_EQ(read_file(folder / "thesis.txt"), "years of work");
+  std::filesystem::remove_all(path.parent_path());
+}
+
 TEST(Report, IsWrittenWholeOrNotAtAll) {
   const std::filesystem::path path =
       std::filesystem::path(::testing::TempDir()) / ("capture_report_test_" + std::to_string(::getpid()) + ".html");
   write_report(path, whole());
-  EXPECT_EQ(read_file(path), render_report(whole()));
+  EXPECT_EQ(read_file(path), render_report(whole()).html);
   std::filesystem::remove(path);
   EXPECT_THROW(write_report(path / "not" / "a" / "folder.html", whole()), UserError);
 }

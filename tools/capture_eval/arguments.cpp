@@ -32,8 +32,6 @@ void add_measuring_options(CLI::App& app, EvalArguments& arguments) {
       ->group(group);
   app.add_flag("--baselines", arguments.baselines, "Also measure chance, raw region features and the untrained model")
       ->group(group);
-  app.add_flag("--report,!--no-report", arguments.report, "Write report.html (default)")->group(group);
-  app.add_option("--title", arguments.title, "What the report calls the data")->group(group);
   app.add_option("--depth", arguments.depth, "Ranked items a query; by default all of up to 10000, else 1000")
       ->check(CLI::Range(1, 1 << 30))
       ->group(group);
@@ -55,6 +53,10 @@ void add_options(CLI::App& app, EvalArguments& arguments) {
       ->default_str("10,50,100");
   app.add_flag("--skip-unanswerable", arguments.evaluation.skip_unanswerable,
                "strict leaves out queries that the gallery has no item for, and says how many");
+  app.add_flag_function(
+      "--report,!--no-report", [&arguments](int64_t given) { arguments.report = given > 0; },
+      "Write report.html; by default for a model, not for rankings");
+  app.add_option("--title", arguments.title, "What the report calls the data");
   app.add_option("--output", arguments.output, "Folder for metrics.json and the other results; <run>/eval by default");
 }
 
@@ -68,6 +70,9 @@ void settle(EvalArguments& arguments) {
   }
   if (rankings && (arguments.gallery_list.empty() || arguments.query_lists.empty())) {
     throw CLI::RequiredError("--rankings also needs --gallery-list and --query-list");
+  }
+  if (rankings && arguments.report.value_or(false) && arguments.output.empty()) {
+    throw CLI::RequiredError("--report of rankings also needs --output");
   }
   if (!rankings && (arguments.gallery.empty() || arguments.queries.empty())) {
     throw CLI::RequiredError("a model also needs --gallery and --queries");

@@ -27,7 +27,7 @@ struct EvalArguments {
   Paths queries;
   std::vector<std::string> recipes;
   bool baselines = false;
-  bool report = true;
+  std::optional<bool> report;  ///< by default for a model alone
   std::string title;
   int64_t depth = 0;             ///< 0: the whole gallery while it is small
   std::optional<uint64_t> seed;  ///< of the untrained model

@@ -6,6 +6,7 @@
 #include "capture/report/text_table.h"
 #include "capture_eval/arguments.h"
 #include "capture_eval/output_folder.h"
+#include "capture_eval/report_input.h"
 #include "capture_eval/result_files.h"
 
 namespace capture {
@@ -40,6 +41,15 @@ void evaluate_rankings(const EvalArguments& arguments) {
   }
   if (!output) return;
   write_query_files(*output, truth, rankings, evaluation);
+  output->folder("report_files");
+  if (arguments.report.value_or(false)) {
+    ReportInput report = ranking_report(truth, gallery, queries, rankings, evaluation);
+    report.title = "Rankings";
+    report.dataset = arguments.title;
+    report.run = rankings.name;
+    report.commands = {{"These figures", command_line(arguments.command)}};
+    write_report(output->file("report.html"), report);
+  }
   Json inputs = {{"rankings", input_json(rankings.name, rankings.checksum)},
                  {"gallery_list", input_json(gallery.name, gallery.checksum)},
                  {"query_lists", Json::array()}};

@@ -42,17 +42,33 @@ fs::path OutputFolder::file(const std::string& name) {
   return aside_ / name;
 }
 
+fs::path OutputFolder::folder(const std::string& name) {
+  folders_.push_back(name);
+  return aside_ / name;
+}
+
+namespace {
+
+void move(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) {
+    throw UserError({.what = "cannot move the finished results into place: " + error.message(),
+                     .where = to.string(),
+                     .hint = "choose a folder that you may write to"});
+  }
+}
+
+}  // namespace
+
 void OutputFolder::commit() {
   make_folder(path_);
-  for (const std::string& name : names_) {
-    std::error_code error;
-    fs::rename(aside_ / name, path_ / name, error);
-    if (error) {
-      throw UserError({.what = "cannot move the finished file into place: " + error.message(),
-                       .where = (path_ / name).string(),
-                       .hint = "choose a folder that you may write to"});
-    }
+  for (const std::string& name : folders_) {
+    // Renaming cannot replace a folder that holds something; the old one goes when this object does.
+    if (fs::exists(path_ / name)) move(path_ / name, aside_ / (name + ".old"));
+    if (fs::exists(aside_ / name)) move(aside_ / name, path_ / name);
   }
+  for (const std::string& name : names_) move(aside_ / name, path_ / name);
   sync_folder(path_);
 }
 

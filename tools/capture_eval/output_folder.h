@@ -18,6 +18,9 @@ class OutputFolder {
 
   /// Where to write the result called `name` for now.
   std::filesystem::path file(const std::string& name);
+  /// The same for a folder, which the caller makes; one of that name that stands there gives way to it, even when the
+  /// caller makes none.
+  std::filesystem::path folder(const std::string& name);
   /// Where it will stand.
   const std::filesystem::path& path() const { return path_; }
 
@@ -28,6 +31,7 @@ class OutputFolder {
   std::filesystem::path path_;
   std::filesystem::path aside_;
   std::vector<std::string> names_;
+  std::vector<std::string> folders_;
 };
 
 }  // namespace capture

@@ -22,4 +22,20 @@ ReportSeries thinned(const ReportSeries& series, size_t points);
 /// the space.
 std::string render_chart(const ReportChart& chart);
 
+/// The histogram as an <svg> element with a spoken summary: one outline a series, filled, on a common scale. "" when no
+/// series has a share above 0.
+std::string render_histogram(const ReportHistogram& histogram);
+
+/// A difference of two runs and its interval, for render_differences.
+struct PlotDifference {
+  std::string name;
+  double difference = 0;  ///< a fraction, like low and high; all finite
+  double low = 0;
+  double high = 0;
+};
+
+/// Differences as dots with their intervals as lines, one under the other, on either side of zero; in points. ""
+/// without any.
+std::string render_differences(const std::vector<PlotDifference>& differences);
+
 }  // namespace capture

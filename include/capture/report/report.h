@@ -1,4 +1,6 @@
-// The report of one evaluation: a single HTML file that opens offline, made to be read by a person.
+// The report of one evaluation: an HTML page that opens offline, made to be read by a person. Where it has more queries
+// than it shows at once, a script lets the reader filter and sort them all, and their photos stand in a folder beside
+// it; without script or folder the page still shows a random choice and the worst.
 //
 // The caller fills plain structs and the report decides how they look. Every text may hold any bytes: it is escaped,
 // and bytes that are not UTF-8 are replaced. A part that is left empty leaves its section out. All metric values are
@@ -6,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -72,6 +75,37 @@ struct ReportChart {
   std::vector<ReportSeries> series;
 };
 
+/// Shares of two or more kinds of values over a common range: scores of hits and of misses.
+struct ReportHistogram {
+  std::string title;                      ///< "Scores of the first 10 results"
+  std::string x_label;                    ///< "score"
+  double low = 0;                         ///< the left edge of the first bin
+  double high = 1;                        ///< the right edge of the last, above low
+  std::vector<ReportSeries> series = {};  ///< x is not used; y: the share of the series in each bin, bins equally wide
+};
+
+/// How well the queries of one label are answered.
+struct ReportLabel {
+  std::string name;
+  size_t queries = 0;                       ///< that show it
+  size_t items = 0;                         ///< of the gallery that carry it
+  double average_precision = kNotMeasured;  ///< mean of ReportInput::query_metric over its queries
+  double found = kNotMeasured;              ///< share of its queries with such an item among the first ten
+};
+
+/// Stands for no item of the gallery.
+inline constexpr size_t kNoItem = static_cast<size_t>(-1);
+
+/// One label that was found where another was asked for.
+struct ReportConfusion {
+  std::string asked;
+  std::string found;
+  double places = 0;            ///< results with the wrong label
+  double share = kNotMeasured;  ///< of all places that the label asked for could have taken
+  size_t asked_item = kNoItem;  ///< an example of each in the gallery
+  size_t found_item = kNoItem;
+};
+
 /// A photo with its words: a query or an item of the gallery.
 struct ReportItem {
   std::string id;
@@ -88,11 +122,12 @@ struct ReportResult {
   double score = 0;  ///< similarity, as ranked
 };
 
-/// A query and what was found for it.
+/// A query and what was found for it. Without labels it has no hits and misses, and none are marked.
 struct ReportQuery {
   ReportItem item;
   double average_precision = kNotMeasured;  ///< the metric named by ReportInput::query_metric, a fraction
   size_t positives = 0;                     ///< gallery items that show one of its labels; 0: not counted
+  size_t first_hit = 0;                     ///< the place of the first of them in the whole ranking; 0: not known
   std::vector<ReportResult> ranking;        ///< best first; the first ten are shown
 };
 
@@ -118,15 +153,22 @@ struct ReportInput {
   std::vector<ReportHeadline> headlines;  ///< one to three
   std::vector<ReportTable> systems;       ///< systems × metrics, one table for each kind of query
   std::vector<ReportProtocol> protocols;
+  std::vector<ReportTable> breakdowns;  ///< figures by kind of query: by number of products, for example
+
+  std::vector<ReportChart> curves;  ///< precision by recall
+  std::vector<ReportHistogram> histograms;
+  std::vector<ReportLabel> labels;          ///< the hardest first
+  std::vector<ReportConfusion> confusions;  ///< the most frequent first
+
   std::vector<ReportChart> charts;
   std::string charts_heading = "Training";
 
   std::vector<ReportItem> gallery;     ///< what ReportResult::item points into
   std::vector<ReportQuery> queries;    ///< all of them: the worst are found here
   std::string query_metric = "AP@10";  ///< name of ReportQuery::average_precision
-  std::vector<std::string>
-      chosen;  ///< ids of queries to show first (unknown ones are passed over); empty: evenly from best to worst
-  size_t queries_shown = 8;  ///< at most this many chosen ones and as many of the worst; 100 at most
+  std::vector<std::string> chosen;  ///< ids of queries to show first (unknown ones are passed over); empty: at random
+  size_t queries_shown = 8;         ///< at most this many of them and as many of the worst; 100 at most
+  uint64_t seed = 1;                ///< of the random choice
 
   std::vector<ReportFact> facts;  ///< sizes, recipe, seeds, versions
   std::string facts_heading = "About this run";
@@ -134,10 +176,29 @@ struct ReportInput {
   std::string configuration;            ///< the resolved configuration, shown folded
 };
 
-/// The report as one HTML document.
-std::string render_report(const ReportInput& input);
+/// A photo that stands beside the page.
+struct ReportPhoto {
+  std::string name;                  ///< of its file: "g12.jpg"
+  std::span<const std::byte> bytes;  ///< borrowed from the input
+};
 
-/// Writes render_report(input) to `path`, all or nothing. UserError when the file cannot be written.
+/// A page and what its folder holds.
+struct RenderedReport {
+  std::string html;
+  std::string queries;              ///< the file queries.js, all queries for the page's script; empty: inside the page
+  std::vector<ReportPhoto> photos;  ///< files too; none where the page shows every query at once
+};
+
+/// The report; `folder` is what it calls the folder beside it.
+RenderedReport render_report(const ReportInput& input, const std::string& folder = "report_files");
+
+/// Writes the report to `path`, and what stands beside it to the folder <stem>_files, an older one of that name being
+/// replaced. UserError when that fails.
 void write_report(const std::filesystem::path& path, const ReportInput& input);
+
+/// What write_report does with any page.
+void write_page(const std::filesystem::path& path, const RenderedReport& page);
+/// "report_files" for "a/report.html".
+std::string files_folder(const std::filesystem::path& page);
 
 }  // namespace capture

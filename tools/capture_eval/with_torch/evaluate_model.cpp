@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -18,6 +17,7 @@
 #include "capture/tensor/runtime.h"
 #include "capture_eval/arguments.h"
 #include "capture_eval/output_folder.h"
+#include "capture_eval/report_input.h"
 #include "capture_eval/result_files.h"
 #include "capture_eval/with_torch/report_input.h"
 #include "capture_eval/with_torch/systems.h"
@@ -191,7 +191,8 @@ class ModelEvaluation {
                       {"queries", query_vectors_, &collection_.query_list}},
                      name_of(recipe));
     write_query_files(*output_, collection_.truth, rankings_, model_system().evaluation);
-    if (arguments_.report) write_report(output_->file("report.html"), report());
+    output_->folder("report_files");
+    if (arguments_.report.value_or(true)) write_report(output_->file("report.html"), report());
     const Json about = {{"recipe", name_of(recipe)},
                         {"systems", systems_json(systems_)},
                         {"model", {{"name", subject_.name}, {"weights", subject_.weights.string()}}},
@@ -209,6 +210,8 @@ class ModelEvaluation {
     const bool compared = arguments_.baselines && model_system().evaluation.strict;
     ReportInput input = report_input({.gallery = collection_.gallery,
                                       .queries = collection_.queries,
+                                      .gallery_list = collection_.gallery_list,
+                                      .query_list = collection_.query_list,
                                       .truth = collection_.truth,
                                       .rankings = rankings_,
                                       .systems = systems_,
@@ -216,13 +219,9 @@ class ModelEvaluation {
                                       .reference = compared ? &systems_[1] : nullptr});
     input.dataset = arguments_.title.empty() ? arguments_.queries.front().string() : arguments_.title;
     input.run = subject_.name;
-    const std::time_t now = std::time(nullptr);
-    std::tm local{};
-    char text[64];
-    if (std::strftime(text, sizeof text, "%d %B %Y, %H:%M", ::localtime_r(&now, &local)) > 0) input.created = text;
     if (!subject_.run.empty()) input.charts = training_charts(subject_.run / "metrics.jsonl");
     input.facts = facts();
-    input.commands = {{"These figures", command_line()}};
+    input.commands = {{"These figures", command_line(arguments_.command)}};
     input.configuration = subject_.configuration;
     return input;
   }
@@ -237,16 +236,6 @@ class ModelEvaluation {
             {"Precision", arguments_.model.bfloat16 ? "bfloat16" : "float32"},
             {"Weights", subject_.weights.string()},
             {"Version", CAPTURE_VERSION}};
-  }
-
-  std::string command_line() const {
-    std::string line = "capture_eval";
-    for (size_t i = 1; i < arguments_.command.size(); ++i) {
-      const std::string& word = arguments_.command[i];
-      const bool plain = !word.empty() && word.find_first_of(" '\"\\$`!*?;&|<>()[]{}#~\t\n") == std::string::npos;
-      line += plain ? " " + word : " '" + word + "'";
-    }
-    return line;
   }
 
   const EvalArguments& arguments_;

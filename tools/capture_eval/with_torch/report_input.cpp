@@ -2,78 +2,52 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
+#include <unordered_map>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
-#include "capture_eval/result_files.h"
+#include "capture_eval/report_input.h"
 
 namespace capture {
 
 namespace {
 
-constexpr size_t kShownResults = 10;
-
-ReportItem item_of(const SampleView& sample) {
-  ReportItem item{.id = std::string(sample.id()),
-                  .title = std::string(sample.title()),
-                  .labels = {},
-                  .thumbnail = sample.thumbnail()};
-  for (const std::string_view label : sample.labels()) item.labels.emplace_back(label);
-  return item;
-}
-
-/// AP of each ranking at the first cutoff; NaN where there is none.
-std::vector<double> average_precisions(const Evaluation& evaluation, size_t rankings) {
-  std::vector<double> values(rankings, kNotMeasured);
-  if (evaluation.strict) {
-    for (const StrictLine& line : evaluation.strict->lines) values[line.ranking] = line.at[0].average_precision;
-  } else {
-    for (size_t i = 0; i < rankings; ++i) values[i] = evaluation.official->lines[i][0].average_precision;
+/// The photo of every sample, by id.
+std::unordered_map<std::string_view, std::span<const std::byte>> thumbnails(const Dataset& dataset) {
+  std::unordered_map<std::string_view, std::span<const std::byte>> by_id;
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const SampleView sample = dataset.sample(i);
+    by_id.emplace(sample.id(), sample.thumbnail());
   }
-  return values;
+  return by_id;
 }
 
-std::vector<ReportQuery> report_queries(const Measured& measured) {
-  const std::vector<double> scores = average_precisions(measured.model.evaluation, measured.rankings.lines.size());
-  std::vector<ReportQuery> queries;
-  for (size_t i = 0; i < measured.rankings.lines.size(); ++i) {
-    const Ranking& ranking = measured.rankings.lines[i];
-    ReportQuery query{.item = item_of(measured.queries.sample(static_cast<int64_t>(i))),
-                      .average_precision = scores[i],
-                      .positives = static_cast<size_t>(measured.truth.query(ranking.query).positives),
-                      .ranking = {}};
-    for (size_t place = 0; place < std::min(kShownResults, ranking.items.size()); ++place) {
-      query.ranking.push_back({static_cast<size_t>(ranking.items[place]), ranking.scores[place]});
-    }
-    queries.push_back(std::move(query));
+void add_photos(ReportInput& input, const Measured& measured) {
+  const auto gallery = thumbnails(measured.gallery);
+  for (ReportItem& item : input.gallery) {
+    if (const auto found = gallery.find(item.id); found != gallery.end()) item.thumbnail = found->second;
   }
-  return queries;
+  const auto queries = thumbnails(measured.queries);
+  for (ReportQuery& query : input.queries) {
+    if (const auto found = queries.find(query.item.id); found != queries.end()) query.item.thumbnail = found->second;
+  }
 }
 
-std::vector<ReportHeadline> headlines(const Measured& measured) {
-  std::vector<ReportHeadline> headlines;
-  const auto& strict = measured.model.evaluation.strict;
-  if (!strict) return headlines;
+/// What the headlines hold the model against. They stand in the order of the groups that have queries.
+void add_reference(ReportInput& input, const System& reference) {
+  const auto& strict = reference.evaluation.strict;
+  if (!strict) return;
+  size_t next = 0;
   for (const QueryGroup group : {QueryGroup::single, QueryGroup::multi}) {
-    const int64_t count = strict->count(group);
-    if (count == 0) continue;
+    if (strict->count(group) == 0 || next == input.headlines.size()) continue;
     const StrictScores scores = strict->means(group).at[0];
-    const bool ten = strict->at[0] == 10;
-    ReportHeadline headline{.queries = group_heading(group, count),
-                            .metric = "strict mAP@" + std::to_string(strict->at[0]),
-                            .value = scores.average_precision,
-                            .first_ten = ten ? scores.precision : kNotMeasured,
-                            .reference = {}};
-    if (measured.reference != nullptr) {
-      const StrictScores other = measured.reference->evaluation.strict->means(group).at[0];
-      headline.reference = measured.reference->name;
-      headline.reference_value = other.average_precision;
-      headline.reference_first_ten = ten ? other.precision : kNotMeasured;
-    }
-    headlines.push_back(std::move(headline));
+    ReportHeadline& headline = input.headlines[next++];
+    headline.reference = reference.name;
+    headline.reference_value = scores.average_precision;
+    if (strict->at[0] == 10) headline.reference_first_ten = scores.precision;
   }
-  return headlines;
 }
 
 /// One of the run's figures over its steps.
@@ -115,15 +89,11 @@ std::vector<Json> read_lines(const std::filesystem::path& metrics) {
 }  // namespace
 
 ReportInput report_input(const Measured& measured) {
-  ReportInput input;
-  input.headlines = headlines(measured);
+  ReportInput input = ranking_report(measured.truth, measured.gallery_list, std::span(&measured.query_list, 1),
+                                     measured.rankings, measured.model.evaluation);
   input.systems = system_tables(measured.systems);
-  input.protocols = protocol_tables(measured.model.evaluation);
-  for (int64_t i = 0; i < measured.gallery.size(); ++i) input.gallery.push_back(item_of(measured.gallery.sample(i)));
-  input.queries = report_queries(measured);
-  const Evaluation& evaluation = measured.model.evaluation;
-  const int64_t first = evaluation.strict ? evaluation.strict->at[0] : evaluation.official->at[0];
-  input.query_metric = "AP@" + std::to_string(first);
+  if (measured.reference != nullptr) add_reference(input, *measured.reference);
+  add_photos(input, measured);
   return input;
 }
 

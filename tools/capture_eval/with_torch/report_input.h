@@ -14,6 +14,8 @@ namespace capture {
 struct Measured {
   const Dataset& gallery;
   const Dataset& queries;
+  const ProductList& gallery_list;  ///< the same as lists
+  const ProductList& query_list;
   const GroundTruth& truth;
   const Rankings& rankings;  ///< the model's, with scores
   const std::vector<System>& systems;
@@ -21,7 +23,7 @@ struct Measured {
   const System* reference;  ///< what the model is compared with in the headlines, or null
 };
 
-/// Headlines, tables, queries and gallery. The thumbnails are views into the datasets.
+/// The report of the rankings, with the systems beside it and photos. The thumbnails are views into the datasets.
 ReportInput report_input(const Measured& measured);
 
 /// The training curves of a run's metrics.jsonl; none when there is no such file. Lines that cannot be read are passed
