@@ -12,6 +12,7 @@ namespace capture {
 namespace {
 
 constexpr int64_t kNarrowest = 8;  // columns that a shortened cell keeps
+constexpr int64_t kHeading = 100;  // columns of a heading that name the question, at most
 constexpr std::string_view kGap = "  ";
 
 using Row = std::vector<std::string>;
@@ -79,7 +80,8 @@ Json question_json(const Question& question) {
 std::string name_of(const Question& question) {
   std::string name = question.photo.filename().string();
   if (!question.title.empty()) name += (name.empty() ? "“" : " “") + question.title + "”";
-  return one_line(name);
+  name = one_line(name);
+  return display_width(name) > kHeading ? fitted(name, kHeading) : name;
 }
 
 std::string to_table(const Question& question, const Answer& answer, int64_t columns) {

@@ -25,7 +25,7 @@ struct Answer {
   std::vector<FoundProduct> found;  ///< best first
 };
 
-/// What the question goes by in words: "apple.jpg", "“red apple”", "apple.jpg “red apple”".
+/// What the question goes by in words: "apple.jpg", "“red apple”", "apple.jpg “red apple”"; very long ones are cut.
 std::string name_of(const Question& question);
 
 /// A heading and a table: rank, score, label, title, id; "label" only where it says something that the title does not.

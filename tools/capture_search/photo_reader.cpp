@@ -117,6 +117,11 @@ std::unique_ptr<RegionExtractor> gallery_extractor(const Dataset& gallery, const
   if (options.thumbnail.longest_side == 0) options.thumbnail.longest_side = kThumbnailSide;
   options.views.count = 0;
   FeatureOptions& features = options.features;
+  if (!given.backbone.empty() && features.kind != FeatureKind::torchscript) {
+    throw UserError({.what = "the gallery's features come from no backbone",
+                     .where = "--backbone " + given.backbone.string(),
+                     .hint = "leave it out"});
+  }
   const NamedFile scaling{"feature scaling", "--scaling", "scaling.safetensors", features.scaling, given.scaling};
   const NamedFile backbone{"backbone", "--backbone", features.torchscript.file, features.torchscript.file,
                            given.backbone};
