@@ -1,19 +1,18 @@
 #include "capture/report/search_page.h"
 
 #include <algorithm>
-#include <span>
 #include <string_view>
+#include <utility>
 
-#include "capture/base/base64.h"
 #include "capture/base/files.h"
 #include "capture/report/html.h"
+#include "cards.h"
+#include "photos.h"
 #include "sections.h"
 
 namespace capture {
 
 namespace {
-
-constexpr size_t kImageBytes = size_t{8} << 20;  // all photos together, before they are encoded
 
 constexpr std::string_view kStyle = R"(
 .banner{padding-bottom:0}
@@ -32,13 +31,6 @@ constexpr std::string_view kStyle = R"(
 .ranking .id{margin:auto 0 0;font-size:.76rem}
 @media (max-width:560px){.ranking{grid-template-columns:repeat(2,minmax(0,1fr))}.ranking li{padding:6px}}
 )";
-
-std::string_view image_type(std::string_view bytes) {
-  if (bytes.starts_with("\xFF\xD8\xFF")) return "image/jpeg";
-  if (bytes.starts_with("\x89PNG\r\n\x1A\n")) return "image/png";
-  if (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP")) return "image/webp";
-  return {};
-}
 
 class Page {
  public:
@@ -85,21 +77,6 @@ class Page {
                       grouped(page_.asked.size() + page_.left_out) + "; the answers to the others are not shown here.");
   }
 
-  /// A photo, or a placeholder once there is none or the page would grow too large.
-  void write_photo(const ReportItem& item, const std::string& alt) {
-    const std::string_view bytes(reinterpret_cast<const char*>(item.thumbnail.data()), item.thumbnail.size());
-    const std::string_view type = image_type(bytes);
-    if (type.empty() || image_bytes_ + bytes.size() > kImageBytes) {
-      const std::string missing = alt + (type.empty() ? ": no photo" : ": photo left out to keep this page small");
-      html_.element("span", {{"class", "photo none"}, {"role", "img"}, {"aria-label", missing}}, "");
-      return;
-    }
-    image_bytes_ += bytes.size();
-    html_.empty("img", {{"class", "photo"},
-                        {"alt", alt},
-                        {"src", "data:" + std::string(type) + ";base64," + to_base64(item.thumbnail)}});
-  }
-
   void write_question(const AskedQuestion& question) {
     const auto article = html_.open("article", {{"class", "query"}});
     write_asked(question);
@@ -116,7 +93,7 @@ class Page {
   void write_asked(const AskedQuestion& question) {
     const auto asked = html_.open("div", {{"class", "asked"}});
     const std::string& title = question.asked.title;
-    if (question.photo) write_photo(question.asked, "The photo asked with");
+    if (question.photo) photos_.write(html_, question.asked, photo_name('q', questions_++), "The photo asked with");
     const auto words = html_.open("div", {{"class", question.photo ? "words" : "words quoted"}});
     html_.element("h2", {{"dir", "auto"}}, title.empty() ? question.asked.id : title);
     html_.element("p", {{"class", "note"}}, question.how);
@@ -141,7 +118,7 @@ class Page {
       const std::string width = fixed(100 * std::clamp(found.score / full, 0.0, 1.0), 1);
       html_.element("i", {{"style", "width:" + width + "%"}}, "");
     }
-    write_photo(item, "Photo of " + title);
+    photos_.write(html_, item, photo_name('g', items_++), "Photo of " + title);
     html_.element("p", {{"class", "title"}, {"dir", "auto"}}, title);
     write_labels(item, title);
     html_.element("p", {{"class", "note id"}, {"title", item.id}}, item.id);
@@ -150,8 +127,8 @@ class Page {
   /// The labels that the title does not say already.
   void write_labels(const ReportItem& item, const std::string& title) {
     std::vector<std::string> labels;
-    for (const std::string& label : item.labels) {
-      if (label != title && std::ranges::find(labels, label) == labels.end()) labels.push_back(label);
+    for (std::string& label : distinct(item.labels)) {
+      if (label != title) labels.push_back(std::move(label));
     }
     if (labels.empty()) return;
     const auto list = html_.open("ul", {{"class", "labels"}, {"aria-label", "labels"}});
@@ -160,7 +137,9 @@ class Page {
 
   const SearchPage& page_;
   HtmlWriter html_;
-  size_t image_bytes_ = 0;
+  Photos photos_;
+  size_t questions_ = 0;  // with a photo, so far
+  size_t items_ = 0;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bad input to capture_train and capture_eval: one clear sentence, exit code 1, nothing half-written.
+"""Bad input to capture_train, capture_eval and capture_search: one clear sentence, exit code 1, nothing half-written.
 
 Each method of BadInput is one kind. `bad_input_test.py --print` shows the commands and what they answer (docs/errors.md).
 """
@@ -242,6 +242,20 @@ class BadInput(unittest.TestCase):
     def test_gallery_of_another_feature_width(self):
         self.refused(["capture_eval", "--run", "run", "--gallery", "narrow", "--queries", "train", "--output", "new"],
                      "12", "24")
+
+    # Searching
+
+    def ask(self, *parts, arguments):
+        self.refused(["capture_search", "--run", "run", "--gallery", "train", *arguments], *parts)
+
+    def test_photo_that_does_not_exist(self):
+        self.ask("apple.jpg", "No such file", arguments=["--photo", "apple.jpg"])
+
+    def test_photo_that_is_none(self):
+        self.ask("titles.jsonl", "not a picture", arguments=["--photo", "titles.jsonl"])
+
+    def test_recipe_for_what_the_question_lacks(self):
+        self.ask("pre.image-to-text", "photo", arguments=["--title", "Apple", "--recipe", "pre.image-to-text"])
 
 
 if __name__ == "__main__":

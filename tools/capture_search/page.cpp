@@ -13,8 +13,8 @@ namespace capture {
 
 namespace {
 
-constexpr size_t kMostQuestions = 100;                 // a page is for reading
-constexpr size_t kPhotoBytes = (size_t{7} << 20) / 2;  // of all photos, so that the page stays below 5 MB
+constexpr size_t kMostQuestions = 100;           // a page is for reading
+constexpr size_t kPhotoBytes = size_t{5} << 19;  // of all photos: what a page has room for
 
 }  // namespace
 
