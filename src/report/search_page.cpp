@@ -30,6 +30,13 @@ constexpr std::string_view kStyle = R"(
 .ranking .labels{margin:0 0 .35rem}
 .ranking .id{margin:auto 0 0;font-size:.76rem}
 @media (max-width:560px){.ranking{grid-template-columns:repeat(2,minmax(0,1fr))}.ranking li{padding:6px}}
+@media print{
+.query{break-inside:auto;display:block;padding-top:12pt}
+.query .asked{display:grid;grid-template-columns:2.6cm minmax(0,1fr);gap:12pt;margin-bottom:8pt;break-after:avoid}
+.ranking{grid-template-columns:repeat(6,minmax(0,1fr));gap:5pt;padding-right:1pt}
+.ranking li{break-inside:avoid;padding:4pt}
+.ranking .title{font-size:8pt}
+.ranking .id{font-size:7pt}}
 )";
 
 class Page {
