@@ -13,6 +13,8 @@ namespace capture {
 namespace {
 
 constexpr double kSignificant = 0.05;
+constexpr size_t kMany = 24;  // rows of a table
+constexpr size_t kEnds = 5;   // of a longer one that are shown at once, from either end
 
 std::string interval(const ComparedFigure& figure) {
   return signed_points(figure.low) + " to " + signed_points(figure.high);
@@ -73,7 +75,8 @@ void write_row(HtmlWriter& html, const ComparedFigure& figure, const Columns& co
   write_share_of_wins(html, figure);
 }
 
-void write_rows(HtmlWriter& html, const ComparedTable& table, const Columns& columns, size_t count, bool labels) {
+void write_rows(HtmlWriter& html, const ComparedTable& table, const Columns& columns, const std::vector<size_t>& rows,
+                bool labels) {
   const auto box = scroll_box(html, table.title);
   const auto grid = html.open("table", {{"class", columns.parts ? "compared sortable" : "compared"}});
   {
@@ -91,21 +94,27 @@ void write_rows(HtmlWriter& html, const ComparedTable& table, const Columns& col
     heading("Won / tied / lost");
   }
   const auto body = html.open("tbody");
-  for (size_t i = 0; i < count; ++i) write_row(html, table.rows[i], columns, labels);
+  for (const size_t i : rows) write_row(html, table.rows[i], columns, labels);
 }
 
+/// All rows, or where they are many the first and the last few, and all of them folded.
 void write_table(HtmlWriter& html, const ComparedTable& table, const Columns& columns, bool labels) {
   if (table.rows.empty()) return;
-  constexpr size_t kMany = 24;
+  const size_t count = table.rows.size();
+  const bool many = count > kMany;
   const auto figure = html.open("div", {{"class", "table"}});
-  html.element("h4", {}, table.title);
-  if (table.rows.size() <= kMany) {
-    write_rows(html, table, columns, table.rows.size(), labels);
-    return;
+  html.element("h4", {}, table.title + (many ? ": the largest gains and losses" : ""));
+  std::vector<size_t> all;
+  std::vector<size_t> ends;
+  for (size_t i = 0; i < count; ++i) {
+    all.push_back(i);
+    if (i < kEnds || i + kEnds >= count) ends.push_back(i);
   }
-  const auto folded = html.open("details");
-  html.element("summary", {}, "All " + grouped(table.rows.size()) + ", the largest gain first");
-  write_rows(html, table, columns, table.rows.size(), labels);
+  write_rows(html, table, columns, many ? ends : all, labels);
+  if (!many) return;
+  const auto folded = html.open("details", {{"class", "long"}});
+  html.element("summary", {}, "All " + grouped(count));
+  write_rows(html, table, columns, all, labels);
 }
 
 /// The figures whose names hold the table's first cutoff, and those without one: enough for a picture.
@@ -131,7 +140,7 @@ std::string sentence(const ComparisonInput& input, const ComparedPair& pair) {
                      " " + percent(figure.first) + "; " + fixed(100 * input.confidence, 0) + "% interval " +
                      interval(figure) + ". ";
   text += figure.p_adjusted < kSignificant ? "More than chance gives" : "Chance alone can give that";
-  text.append(" (p = ").append(p_value(figure.p_adjusted));
+  text.append(" (").append(p_words(figure.p_adjusted));
   if (input.pairs.size() > 1) text.append(", adjusted for ").append(std::to_string(input.pairs.size())).append(" runs");
   return text + ").";
 }
@@ -207,6 +216,11 @@ std::string signed_points(double difference) {
 std::string p_value(double p) {
   if (p < 0.001) return "<0.001";
   return fixed(p, p < 0.1 ? 3 : 2);
+}
+
+std::string p_words(double p) {
+  const std::string value = p_value(p);
+  return value.starts_with('<') ? "p < " + value.substr(1) : "p = " + value;
 }
 
 RenderedReport render_comparison(const ComparisonInput& input, const std::string& folder) {

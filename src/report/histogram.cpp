@@ -118,9 +118,9 @@ std::string render_histogram(const ReportHistogram& histogram) {
   const bool ranged = drawable(histogram.low) && drawable(histogram.high) && histogram.high > histogram.low;
   if (highest <= 0 || !ranged) return {};
   Axis x{.low = histogram.low, .high = histogram.high, .from = kLeft, .to = kWidth - 8};
-  x.ticks = nice_ticks(x.low, x.high, 6);
+  x.ticks = nice_ticks(x.low, x.high, 9);
   Axis y{.low = 0, .high = highest, .from = kHeight - kBottom, .to = kTop};
-  y.ticks = nice_ticks(0, highest, 5);
+  y.ticks = nice_ticks(0, highest, 6);
   HtmlWriter svg;
   {
     const auto root = svg.open("svg", {{"class", "plot"},

@@ -60,7 +60,7 @@ void write_hardest(HtmlWriter& html, const ReportInput& input) {
                "Means over the queries that show the label. Found: the share of them with such an item among the first "
                "ten results.");
   if (!more) return;
-  const auto folded = html.open("details");
+  const auto folded = html.open("details", {{"class", "long"}});
   html.element("summary", {}, "All " + grouped(input.labels.size()) + " labels");
   write_label_table(html, input, input.labels.size(), "All labels");
 }

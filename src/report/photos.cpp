@@ -30,6 +30,7 @@ std::string photo_name(char kind, size_t index) {
 }
 
 void Photos::write(HtmlWriter& html, const ReportItem& item, const std::string& name, std::string_view alt) {
+  if (!any_) return;
   const std::string_view type = image_type(item.thumbnail);
   const bool inside = written_ + item.thumbnail.size() <= kInside;
   if (type.empty() || (!inside && folder_.empty())) {

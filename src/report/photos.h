@@ -21,7 +21,8 @@ std::string photo_name(char kind, size_t index);
 class Photos {
  public:
   /// `folder`: where photos stand that are not inside the page; empty: there is none, and they become placeholders.
-  explicit Photos(std::string folder = {}) : folder_(std::move(folder)) {}
+  /// `any`: false on a page without a single photo, where placeholders would only take room.
+  explicit Photos(std::string folder = {}, bool any = true) : folder_(std::move(folder)), any_(any) {}
 
   /// The item's photo as an <img>, or a placeholder. `name` is its file's without extension ("g12"); the page's script
   /// finds photos inside the page by it.
@@ -29,6 +30,7 @@ class Photos {
 
  private:
   std::string folder_;
+  bool any_;
   size_t written_ = 0;  // bytes inside the page, before they are encoded
 };
 

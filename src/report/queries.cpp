@@ -221,7 +221,7 @@ void write_query_section(HtmlWriter& html, const QueryPage& page, RenderedReport
   if (explores) write_controls(html, page);
   {
     const auto highlights = html.open("div", {{"id", "highlights"}});
-    Photos photos(explores ? page.folder : "");
+    Photos photos(explores ? page.folder : "", has_photos(page));
     for (const Group& group : groups) {
       if (group.queries.empty()) continue;
       html.element("h3", {}, group.heading);

@@ -5,8 +5,8 @@
 namespace capture {
 
 std::string_view page_script() {
-  return R"("use strict";
-addEventListener("beforeprint",()=>document.querySelectorAll("details").forEach(d=>d.open=true));
+  return R"js("use strict";
+addEventListener("beforeprint",()=>document.querySelectorAll("details:not(.long)").forEach(d=>d.open=true));
 
 // A heading of a sortable table is a button: first descending, then ascending.
 for(const table of document.querySelectorAll("table.sortable")){
@@ -29,7 +29,6 @@ function explore(data){
   const $=id=>document.getElementById(id),form=$("controls"),cards=$("cards"),compares=data.runs.length>1;
   const inside=new Map([...document.querySelectorAll("img[data-photo]")].map(img=>[img.dataset.photo,img.src]));
   const photos=!document.querySelector("#queries.plain");
-  const ten=rank=>Math.min(10,rank);
 
   // An element: attributes that are undefined are left out; children are elements or text.
   const h=(tag,attributes,...children)=>{
@@ -135,7 +134,7 @@ function explore(data){
     if(shown[next])shown[next].focus();
     else if(turn(by))cards.children[by>0?0:cards.children.length-1].focus()}
   addEventListener("keydown",event=>{
-    if(event.ctrlKey||event.metaKey||event.altKey||event.target.closest("input,select,textarea"))return;
+    if(event.ctrlKey||event.metaKey||event.altKey||event.target.closest?.("input,select,textarea"))return;
     if(event.key==="j")step(1);
     else if(event.key==="k")step(-1);
     else if(event.key==="/"){event.preventDefault();form.elements.text.focus()}});
@@ -148,7 +147,7 @@ function explore(data){
   $("highlights").remove();
   $("explorer").hidden=false;
   choose()}
-)";
+)js";
 }
 
 }  // namespace capture

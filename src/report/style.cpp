@@ -116,7 +116,6 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .photo{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:var(--faint);border-radius:7px}
 .none{background:var(--faint) url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23899098' stroke-width='1.2'%3E%3Crect x='3' y='5' width='18' height='14' rx='2'/%3E%3Ccircle cx='8.5' cy='10' r='1.5'/%3E%3Cpath d='M4 17l5-4 3 2 4-4 5 5'/%3E%3C/svg%3E") center/40% no-repeat}
 .asked .photo{border-radius:10px;margin-bottom:.7rem}
-.plain .photo{display:none}
 .plain .asked{display:block}
 .labels{list-style:none;margin:.5rem 0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem}
 .labels li{background:var(--tint);border-radius:6px;padding:.12rem .5rem;font-size:.83rem;overflow-wrap:anywhere}
@@ -163,6 +162,7 @@ kbd{display:inline-block;min-width:1.5em;padding:0 .35em;border:1px solid var(--
 .query:focus-visible{outline-offset:6px}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:8px 28px;align-items:start}
 .two table{--first:9rem;--each:4.3rem}
+.two th:not(:first-child){width:15%}
 .two th,.two td{padding:.5rem .7rem}
 .two details{border:0}
 .confusions{list-style:none;margin:0;padding:0;background:var(--card);border:1px solid var(--line);border-radius:10px}
@@ -230,8 +230,13 @@ nav,.skip,.controls,.pager button,.keys{display:none}
 section{margin-top:24pt}
 .query,.table,figure,.headline{break-inside:avoid}
 h2,h3,h4,.note,.lead,.legend{break-after:avoid}
-.query{grid-template-columns:3.4cm minmax(0,1fr)}
-.asked{display:block}
+.query{display:flow-root}
+.asked{display:block;float:left;width:3.3cm}
+.query>.ranking,.query>.runs{margin-left:3.8cm}
+.protocol,.two,.charts{display:block}
+.charts figure{display:inline-block;width:48.5%;margin:0 1% 10pt 0;vertical-align:top}
+.ranking li,.run,.confusions{break-inside:avoid}
+details.long{display:none}
 .wide,pre,details pre{overflow:visible;max-height:none;white-space:pre-wrap}}
 )";
   return kStyle;

@@ -64,7 +64,7 @@ ComparisonInput two_runs(size_t count) {
 TEST(Comparison, SaysHowFarApartTheRunsAreAndWhetherThatIsChance) {
   const std::string html = render_comparison(two_runs(4)).html;
   EXPECT_THAT(html, HasSubstr(">+10.0</strong>"));
-  EXPECT_THAT(html, HasSubstr("95% interval +5.0 to +15.0. More than chance gives (p = &lt;0.001)."));
+  EXPECT_THAT(html, HasSubstr("95% interval +5.0 to +15.0. More than chance gives (p &lt; 0.001)."));
   ComparisonInput even = two_runs(4);
   even.pairs[0].headline = figure("strict mAP@10", 0.0, 0.8);
   EXPECT_THAT(render_comparison(even).html, HasSubstr("Chance alone can give that (p = 0.80)."));
@@ -123,6 +123,22 @@ TEST(Comparison, KeepsHeadingsInOrderAndIdsApart) {
     }
     EXPECT_TRUE(!element.has("id") || ids.insert(element["id"]).second) << element["id"];
   }
+}
+
+TEST(Comparison, ShowsBothEndsOfALongTableAndFoldsTheRest) {
+  ComparisonInput input = two_runs(4);
+  std::vector<ComparedFigure>& labels = input.pairs[0].labels.rows;
+  labels.clear();
+  for (int i = 0; i < 40; ++i) labels.push_back(figure("label " + std::to_string(i), 0.2 - 0.01 * i, 0.5));
+  const std::string html = render_comparison(input).html;
+  const auto rows = [&](const char* label) {
+    size_t count = 0;
+    for (const Element& link : select(parse_markup(html), "a")) count += link["data-label"] == label;
+    return count;
+  };
+  EXPECT_EQ(rows("label 4"), 2u);
+  EXPECT_EQ(rows("label 5"), 1u);
+  EXPECT_EQ(rows("label 35"), 2u);
 }
 
 TEST(Comparison, WritesDifferencesWithASign) {

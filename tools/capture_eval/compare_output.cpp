@@ -111,9 +111,9 @@ std::string pair_text(const ComparisonInput& comparison, const ComparedPair& pai
   std::string text = "A = " + comparison.runs[pair.first].name + ", B = " + comparison.runs[pair.second].name + "\n";
   text += "Over " + std::to_string(figure.queries) + " queries, B's " + figure.name + " is " +
           fixed(std::abs(100 * figure.difference), 1) + " points " + (figure.difference < 0 ? "below" : "above") +
-          " A's (" + fixed(100 * comparison.confidence, 0) + "% interval " + interval(figure) +
-          ", p = " + p_value(figure.p) + "): " + std::to_string(figure.won) + " won, " + std::to_string(figure.lost) +
-          " lost, " + std::to_string(figure.tied) + " tied.\n";
+          " A's (" + fixed(100 * comparison.confidence, 0) + "% interval " + interval(figure) + ", " +
+          p_words(figure.p) + "): " + std::to_string(figure.won) + " won, " + std::to_string(figure.lost) + " lost, " +
+          std::to_string(figure.tied) + " tied.\n";
   for (const ComparedTable& table : pair.figures) text += "\n" + text_of(comparison, table, all_rows(table), false);
   text += "\n" + text_of(comparison, pair.products, all_rows(pair.products), true);
   const size_t labels = pair.labels.rows.size();

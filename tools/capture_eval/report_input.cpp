@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kShownResults = 10;
 constexpr size_t kMostProducts = 5;  // queries with more stand together
-constexpr size_t kBins = 40;
+constexpr size_t kBins = 24;
 
 /// AP of each ranking at the first cutoff; NaN where there is none.
 std::vector<double> average_precisions(const Evaluation& evaluation, size_t rankings) {

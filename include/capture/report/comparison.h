@@ -77,6 +77,9 @@ std::string signed_points(double difference);
 /// "0.031", "<0.001".
 std::string p_value(double p);
 
+/// "p = 0.031", "p < 0.001".
+std::string p_words(double p);
+
 /// The page, and what stands in the folder beside it.
 RenderedReport render_comparison(const ComparisonInput& input, const std::string& folder = "comparison_files");
 
