@@ -151,6 +151,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EINVAL && bypasses_cache_) {
+      bypass_cache(false);
+      continue;
+    }
     if (put < 0) fail("write the file");
     bytes = bytes.subspan(static_cast<size_t>(put));
     size_ += static_cast<uint64_t>(put);
@@ -169,6 +173,13 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(put));
     offset += static_cast<uint64_t>(put);
   }
+}
+
+void AtomicFile::bypass_cache(bool bypass) {
+  const int flags = ::fcntl(descriptor_, F_GETFL);
+  if (flags < 0) return;
+  const int wanted = bypass ? flags | O_DIRECT : flags & ~O_DIRECT;
+  bypasses_cache_ = ::fcntl(descriptor_, F_SETFL, wanted) == 0 && bypass;
 }
 
 void AtomicFile::commit() {

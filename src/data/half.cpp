@@ -102,7 +102,25 @@ constexpr auto fast_float_to_half = plain_float_to_half;
 
 #endif
 
+/// Numbers whose exponent is all ones are not finite. Without a branch, so that the compiler looks at many at once.
+template <class Bits, class Value>
+bool none_has_exponent(Bits exponent, const Value* values, size_t count) {
+  Bits any = 0;
+  for (size_t i = 0; i < count; ++i) {
+    any |= static_cast<Bits>((std::bit_cast<Bits>(values[i]) & exponent) == exponent);
+  }
+  return any == 0;
+}
+
 }  // namespace
+
+bool all_finite(const uint16_t* halves, size_t count) {
+  return none_has_exponent<uint16_t>(0x7C00, halves, count);
+}
+
+bool all_finite(const float* values, size_t count) {
+  return none_has_exponent<uint32_t>(kFloatInfinity, values, count);
+}
 
 void half_to_float(const uint16_t* in, float* out, size_t count) {
   (kHasF16c ? fast_half_to_float : plain_half_to_float)(in, out, count);

@@ -2,8 +2,10 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "capture/base/text_lines.h"
+#include "half.h"
 #include "record.h"
 
 namespace capture {
@@ -23,8 +25,15 @@ std::string box_problem(const RegionsView& view, int64_t region) {
   return text + ") in an image of " + std::to_string(view.image_width) + " by " + std::to_string(view.image_height);
 }
 
-std::string region_problem(const RegionsView& view, int64_t region, std::vector<float>& values) {
-  if (std::string problem = box_problem(view, region); !problem.empty()) return problem;
+bool finite(FeatureType type, std::span<const std::byte> numbers) {
+  const size_t count = numbers.size() / value_size(type);
+  if (type == FeatureType::float32) return all_finite(reinterpret_cast<const float*>(numbers.data()), count);
+  return all_finite(reinterpret_cast<const uint16_t*>(numbers.data()), count);
+}
+
+/// Which number of the region is not finite.
+std::string value_problem(const RegionsView& view, int64_t region) {
+  std::vector<float> values;
   const auto check = [&](const char* what) -> std::string {
     for (size_t k = 0; k < values.size(); ++k) {
       if (std::isfinite(values[k])) continue;
@@ -36,13 +45,28 @@ std::string region_problem(const RegionsView& view, int64_t region, std::vector<
   values.resize(static_cast<size_t>(view.class_count));
   view.copy_classes(region, values.data());
   if (std::string problem = check("class"); !problem.empty()) return problem;
-  if (view.feature_type == FeatureType::int8) {
-    const float scale = view.scales[static_cast<size_t>(region)];
-    return std::isfinite(scale) && scale >= 0 ? "" : "has a scale that is negative or not finite";
-  }
+  if (view.feature_type == FeatureType::int8) return {};
   values.resize(static_cast<size_t>(view.feature_width));
   view.copy_feature(region, values.data());
   return check("feature");
+}
+
+/// `which` view it is, for words.
+std::string view_problem(const RegionsView& view, const std::string& which) {
+  // All numbers at once first; only where one is odd, which.
+  const bool whole = view.feature_type == FeatureType::int8;
+  const bool odd =
+      !finite(class_type(view.feature_type), view.classes) || (!whole && !finite(view.feature_type, view.features));
+  for (int64_t r = 0; r < view.count; ++r) {
+    std::string problem = box_problem(view, r);
+    if (problem.empty() && odd) problem = value_problem(view, r);
+    if (problem.empty() && whole) {
+      const float scale = view.scales[static_cast<size_t>(r)];
+      if (!std::isfinite(scale) || scale < 0) problem = "has a scale that is negative or not finite";
+    }
+    if (!problem.empty()) return "region " + std::to_string(r) + which + " " + problem;
+  }
+  return {};
 }
 
 std::string text_problem(const SampleView& sample) {
@@ -65,15 +89,9 @@ std::string text_problem(const SampleView& sample) {
 
 std::string find_problem(const SampleView& sample) {
   if (std::string problem = text_problem(sample); !problem.empty()) return problem;
-  std::vector<float> values;
   for (int64_t v = 0; v < sample.view_count(); ++v) {
-    const RegionsView view = sample.regions(v);
-    for (int64_t r = 0; r < view.count; ++r) {
-      const std::string problem = region_problem(view, r, values);
-      if (problem.empty()) continue;
-      const std::string which = sample.view_count() > 1 ? " of view " + std::to_string(v) : "";
-      return "region " + std::to_string(r) + which + " " + problem;
-    }
+    const std::string which = sample.view_count() > 1 ? " of view " + std::to_string(v) : "";
+    if (std::string problem = view_problem(sample.regions(v), which); !problem.empty()) return problem;
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "capture/base/bulk_file.h"
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -20,7 +21,7 @@ namespace {
 /// The part of a shard that block checksums cover, written a block at a time.
 class Blocks {
  public:
-  explicit Blocks(AtomicFile& file) : file_(file) { block_.reserve(kChecksumBlockBytes); }
+  explicit Blocks(BulkFile& file) : file_(file) { block_.reserve(kChecksumBlockBytes); }
 
   void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
@@ -51,7 +52,7 @@ class Blocks {
     file_.write(block);
   }
 
-  AtomicFile& file_;
+  BulkFile& file_;
   std::vector<std::byte> block_;
   std::vector<uint64_t> checksums_;
 };
@@ -96,18 +97,18 @@ struct ShardWriter::Impl {
     file.write(std::string(static_cast<size_t>(header.records_at), '\0'));
   }
 
-  void write_header() {
+  /// All that stands before the first record.
+  std::string head() const {
     std::string json = header_text(header, origin);
     json.resize(static_cast<size_t>(header.records_at) - sizeof(ShardPreamble), ' ');
     const ShardPreamble preamble{kShardMagic, json.size(), checksum(json), file.size()};
-    file.write_at(0, std::as_bytes(std::span(&preamble, 1)));
-    file.write_at(sizeof preamble, std::as_bytes(std::span(json)));
+    return std::string(reinterpret_cast<const char*>(&preamble), sizeof preamble) + json;
   }
 
   std::filesystem::path path;
   Json origin;
   ShardHeader header;
-  AtomicFile file;
+  BulkFile file;
   Blocks blocks;
   std::vector<std::byte> blobs;
   std::unordered_set<std::string> ids;
@@ -158,8 +159,8 @@ void ShardWriter::finish() {
   header.checksums_at = static_cast<int64_t>(shard.file.size());
   header.checksums_checksum = to_hex(checksum(shard.blocks.checksums()));
   shard.file.write(shard.blocks.checksums());
-  shard.write_header();
-  shard.file.commit();
+  const std::string head = shard.head();
+  shard.file.commit(std::as_bytes(std::span(head)));
 }
 
 }  // namespace capture

@@ -79,7 +79,7 @@ SynthWorld::SynthWorld(const SynthOptions& options) : impl_(std::make_unique<con
 
 SynthWorld::~SynthWorld() = default;
 
-Sample SynthWorld::sample(SynthPart part, int64_t index) const {
+void SynthWorld::draw(SynthPart part, int64_t index, Sample& sample) const {
   const Impl& world = *impl_;
   const auto stream = [&](uint32_t purpose) {
     return RandomStream(world.seed, static_cast<uint64_t>(part), static_cast<uint64_t>(index), purpose);
@@ -88,12 +88,19 @@ Sample SynthWorld::sample(SynthPart part, int64_t index) const {
   RandomStream title = stream(purpose::synth_title);
   RandomStream photo = stream(purpose::synth_photo);
   static constexpr std::array<char, 3> kInitials = {'t', 'g', 'q'};
-  Sample sample{.id = fmt::format("{}{:09}", kInitials[static_cast<size_t>(part)], index),
-                .titles = {world.titles.title(kit, title)},
-                .views = {world.photos.photo(kit, photo)}};
+  sample.id = fmt::format("{}{:09}", kInitials[static_cast<size_t>(part)], index);
+  sample.titles.assign(1, world.titles.title(kit, title));
+  sample.labels.clear();
   if (part != SynthPart::train) {
     for (const int64_t product : kit) sample.labels.push_back(world.titles.label(product));
   }
+  sample.views.resize(1);
+  world.photos.draw(kit, photo, sample.views.front());
+}
+
+Sample SynthWorld::sample(SynthPart part, int64_t index) const {
+  Sample sample;
+  draw(part, index, sample);
   return sample;
 }
 

@@ -76,73 +76,73 @@ Photos::Photos(const Catalogue& catalogue, int64_t regions, int64_t width, uint6
   }
 }
 
-const float* Photos::pattern(Pattern kind, int64_t index) const {
+Layer Photos::pattern(Pattern kind, int64_t index, float amount) const {
   RandomStream random(seed_, 1 + static_cast<uint64_t>(kind), static_cast<uint64_t>(index), purpose::synth_appearance);
-  return bank_.data() + random.below(kBankSize);
+  return {bank_.data() + random.below(kBankSize), amount};
 }
 
-void Photos::add(Pattern kind, int64_t index, float amount, std::span<float> feature) const {
-  const float* from = pattern(kind, index);
-  for (size_t i = 0; i < feature.size(); ++i) feature[i] += amount * from[i];
-}
-
-void Photos::add_noise(RandomStream& random, std::span<float> feature) const {
-  const float* from = bank_.data() + random.below(kBankSize);
-  for (size_t i = 0; i < feature.size(); ++i) feature[i] = std::max(0.0F, feature[i] + kNoise * from[i]);
+Layer Photos::noise(RandomStream& random) const {
+  return {bank_.data() + random.below(kBankSize), kNoise};
 }
 
 std::vector<float> Photos::draw_scene(RandomStream& random) const {
-  std::vector<float> scene(width_);
+  Layers layers;
   for (int64_t direction = 0; direction < kSceneDirections; ++direction) {
-    add(Pattern::scene, direction, kScene * bank_[random.below(kBankSize)], scene);
+    layers.add(pattern(Pattern::scene, direction, kScene * bank_[random.below(kBankSize)]));
   }
+  std::vector<float> scene(width_);
+  add_layers(layers.all(), false, scene);
   return scene;
 }
 
-void Photos::show_whole(const Product& product, int64_t index, std::span<float> feature) const {
-  add(Pattern::brand, product.brand, kBrand, feature);
-  add(Pattern::category, product.category, kCategory, feature);
-  for (const int64_t attribute : product.attributes) add(Pattern::attribute, attribute, kAttribute, feature);
-  add(Pattern::product, index, kProduct, feature);
+void Photos::show_whole(const Product& product, int64_t index, Layers& layers) const {
+  layers.add(pattern(Pattern::brand, product.brand, kBrand));
+  layers.add(pattern(Pattern::category, product.category, kCategory));
+  for (const int64_t attribute : product.attributes) layers.add(pattern(Pattern::attribute, attribute, kAttribute));
+  layers.add(pattern(Pattern::product, index, kProduct));
 }
 
-void Photos::show_part(const Product& product, int64_t index, RandomStream& random, std::span<float> feature) const {
+void Photos::show_part(const Product& product, int64_t index, RandomStream& random, Layers& layers) const {
   if (chance(random, kShowsLogo)) {
-    add(Pattern::brand, product.brand, kLogo, feature);
+    layers.add(pattern(Pattern::brand, product.brand, kLogo));
     return;
   }
-  add(Pattern::attribute, product.attributes[random.below(2)], kPart, feature);
-  add(Pattern::product, index, kPart, feature);
+  layers.add(pattern(Pattern::attribute, product.attributes[random.below(2)], kPart));
+  layers.add(pattern(Pattern::product, index, kPart));
 }
 
-Regions Photos::photo(std::span<const int64_t> kit, RandomStream& random) const {
-  Regions photo{.image_width = draw_side(random), .image_height = draw_side(random)};
+void Photos::draw(std::span<const int64_t> kit, RandomStream& random, Regions& photo) const {
+  photo.image_width = draw_side(random);
+  photo.image_height = draw_side(random);
   const Box image{0, 0, static_cast<float>(photo.image_width), static_cast<float>(photo.image_height)};
   const size_t shown = std::min(kit.size(), regions_);
   std::vector<Box> wholes;
   for (size_t i = 0; i < shown; ++i) wholes.push_back(draw_box(cell(i, shown, image), 0.6F, 1, random));
 
   const std::vector<float> scene = draw_scene(random);
+  photo.boxes.clear();
   photo.features.resize(regions_ * width_);
+  Layers layers;
   for (size_t region = 0; region < regions_; ++region) {
-    const std::span<float> feature(photo.features.data() + region * width_, width_);
-    std::ranges::copy(scene, feature.begin());
+    layers.clear();
     Box box;
     if (region < shown) {
       box = wholes[region];
-      show_whole(catalogue_[kit[region]], kit[region], feature);
+      show_whole(catalogue_[kit[region]], kit[region], layers);
     } else if (chance(random, kShowsProduct)) {
       const size_t of = random.below(static_cast<uint32_t>(shown));
       box = draw_box(wholes[of], 0.2F, 0.6F, random);
-      show_part(catalogue_[kit[of]], kit[of], random, feature);
+      show_part(catalogue_[kit[of]], kit[of], random, layers);
     } else {
       box = draw_box(image, 0.1F, 0.9F, random);
-      add(Pattern::background, random.below(kBackgrounds), kBackground, feature);
+      layers.add(pattern(Pattern::background, random.below(kBackgrounds), kBackground));
     }
-    add_noise(random, feature);
+    layers.add(noise(random));
+    const std::span<float> feature(photo.features.data() + region * width_, width_);
+    std::ranges::copy(scene, feature.begin());
+    add_layers(layers.all(), true, feature);
     photo.boxes.insert(photo.boxes.end(), {box.x1, box.y1, box.x2, box.y2});
   }
-  return photo;
 }
 
 }  // namespace capture::synth

@@ -1,6 +1,8 @@
 // What the photos of the synthetic world look like to a region detector.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "capture/data/sample.h"
 #include "capture/tensor/random.h"
 #include "synth_catalogue.h"
+#include "synth_layers.h"
 
 namespace capture::synth {
 
@@ -20,18 +23,30 @@ class Photos {
   /// Keeps a reference to the catalogue. Every photo has `regions` regions, of `width` numbers each.
   Photos(const Catalogue& catalogue, int64_t regions, int64_t width, uint64_t seed);
 
-  /// A photo of `kit`: first each product whole, then parts of them, logos and background.
-  Regions photo(std::span<const int64_t> kit, RandomStream& random) const;
+  /// Makes `photo` one of `kit`: first each product whole, then parts of them, logos and background. Its memory is used
+  /// again.
+  void draw(std::span<const int64_t> kit, RandomStream& random, Regions& photo) const;
 
  private:
   enum class Pattern : uint64_t { brand, category, attribute, product, background, scene };
 
-  const float* pattern(Pattern kind, int64_t index) const;
-  void add(Pattern kind, int64_t index, float amount, std::span<float> feature) const;
-  void add_noise(RandomStream& random, std::span<float> feature) const;
+  /// What a region shows.
+  class Layers {
+   public:
+    void clear() { count_ = 0; }
+    void add(Layer layer) { layers_[count_++] = layer; }
+    std::span<const Layer> all() const { return {layers_.data(), count_}; }
+
+   private:
+    std::array<Layer, 8> layers_;
+    size_t count_ = 0;
+  };
+
+  Layer pattern(Pattern kind, int64_t index, float amount) const;
+  Layer noise(RandomStream& random) const;
   std::vector<float> draw_scene(RandomStream& random) const;
-  void show_whole(const Product& product, int64_t index, std::span<float> feature) const;
-  void show_part(const Product& product, int64_t index, RandomStream& random, std::span<float> feature) const;
+  void show_whole(const Product& product, int64_t index, Layers& layers) const;
+  void show_part(const Product& product, int64_t index, RandomStream& random, Layers& layers) const;
 
   const Catalogue& catalogue_;
   size_t regions_;

@@ -2,21 +2,17 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <malloc.h>
 
-#include <climits>
 #include <cstdlib>
+
+#include "capture/base/memory.h"
 
 namespace capture {
 
 namespace {
 
 void keep_memory() {
-#ifdef __GLIBC__
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
-  ::mallopt(M_TOP_PAD, 256 << 20);
-#endif
+  keep_freed_memory();
   ::setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
 }
 

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "capture/base/bulk_file.h"
 #include "common/testing.h"
 
 namespace capture {
@@ -108,6 +109,65 @@ TEST(AtomicFile, NeverTakesTheNameOfADevice) {
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_THAT(error_of([&] { write_file(pipe, "x"); }), HasSubstr("not a regular file"));
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+}
+
+/// Bytes that differ from place to place.
+std::string numbered_bytes(size_t size) {
+  std::string bytes(size, '\0');
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 2654435761U >> 13);
+  return bytes;
+}
+
+TEST(BulkFile, HoldsWhatWasWrittenInPiecesOfAnySize) {
+  const Folder folder;
+  for (const size_t size : {size_t{0}, size_t{1000}, size_t{4} << 20, (size_t{9} << 20) + 777}) {
+    const std::string bytes = numbered_bytes(size);
+    BulkFile file(folder.path("out"));
+    size_t piece = 1;
+    for (size_t at = 0; at < size; piece = piece * 3 % 3'000'017) {
+      const auto part = std::string_view(bytes).substr(at, piece);
+      file.write(part);
+      at += part.size();
+    }
+    EXPECT_EQ(file.size(), size);
+    const std::string head = bytes.substr(0, 100);
+    file.commit(bytes_of(head));
+    EXPECT_TRUE(testing::read(folder.path("out")) == bytes) << size;
+    EXPECT_THAT(folder.names(), ElementsAre("out"));
+  }
+}
+
+TEST(BulkFile, FillsInItsHeadInTheEnd) {
+  const Folder folder;
+  BulkFile file(folder.path("out"));
+  const std::string bytes = numbered_bytes(size_t{5} << 20);
+  file.write(bytes);
+  file.commit(bytes_of("head"));
+  EXPECT_TRUE(testing::read(folder.path("out")) == "head" + bytes.substr(4));
+}
+
+TEST(BulkFile, LeavesNothingBehindWithoutCommit) {
+  const Folder folder;
+  {
+    BulkFile file(folder.path("out"));
+    file.write(std::string(size_t{13} << 20, 'x'));
+  }
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST(BulkFile, SaysThatTheDiskIsFullAndCleansUp) {
+  const Folder folder;
+  const std::string text(size_t{64} << 20, 'x');
+  for (const rlim_t room : {rlim_t{4096}, rlim_t{6} << 20}) {
+    const SmallDisk small(room);
+    const std::string said = error_of([&] {
+      BulkFile file(folder.path("out"));
+      file.write(text);
+      file.commit();
+    });
+    EXPECT_THAT(said, AllOf(HasSubstr("out"), HasSubstr("write the file"), HasSubstr("another folder")));
+  }
+  EXPECT_THAT(folder.names(), IsEmpty());
 }
 
 TEST(ReadFile, GivesAllBytesUpToItsLimit) {

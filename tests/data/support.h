@@ -110,6 +110,13 @@ inline void write_samples(const std::filesystem::path& path, const ShardLayout& 
   writer.finish();
 }
 
+/// What verify says of a shard.
+inline std::vector<std::string> problems_of(const std::filesystem::path& path) {
+  std::vector<std::string> problems;
+  Shard(path).verify([&](const std::string& problem) { problems.push_back(problem); });
+  return problems;
+}
+
 /// The message of the UserError that `run` throws, or "" if it throws none.
 template <class Run>
 std::string error_of(const Run& run) {

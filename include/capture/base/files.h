@@ -47,6 +47,9 @@ class AtomicFile {
   /// Overwrites `bytes.size()` bytes at `offset`, which must have been written before (a header filled in at the end).
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   uint64_t size() const { return size_; }
+  /// Whether to write past the page cache (O_DIRECT) from now on. Then memory, size and place of every write must be
+  /// multiples of 4096. A file system that cannot do so writes through the cache as before.
+  void bypass_cache(bool bypass);
   void commit();
 
  private:
@@ -55,6 +58,7 @@ class AtomicFile {
   std::filesystem::path path_;
   std::filesystem::path aside_;
   int descriptor_ = -1;
+  bool bypasses_cache_ = false;
   uint64_t size_ = 0;
 };
 

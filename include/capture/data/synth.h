@@ -37,6 +37,8 @@ class SynthWorld {
 
   /// index >= 0.
   Sample sample(SynthPart part, int64_t index) const;
+  /// The same into `sample`, whose memory is used again.
+  void draw(SynthPart part, int64_t index, Sample& sample) const;
 
   /// The text of a vocab.txt for WordPiece in which every word of every title is one or two pieces.
   std::string vocabulary() const;
