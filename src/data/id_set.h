@@ -24,14 +24,28 @@ class IdSet {
   /// The same with a hash of the caller's, which equal ids must share.
   template <class IdAt>
   std::optional<int64_t> insert(uint64_t hash, std::string_view id, int64_t place, const IdAt& id_at) {
+    return insert_unless(hash, place, [&](int64_t known) { return id_at(known) == id; });
+  }
+
+  /// The same for an id that is only looked at where another has its hash: `equals(known)` says whether the id added at
+  /// `known` is equal.
+  template <class Equals>
+  std::optional<int64_t> insert_unless(uint64_t hash, int64_t place, const Equals& equals) {
     if (2 * (count_ + 1) > slots_.size()) grow();
     size_t at = first(hash);
     for (; slots_[at].place >= 0; at = next(at)) {
-      if (slots_[at].hash == hash && id_at(slots_[at].place) == id) return slots_[at].place;
+      if (slots_[at].hash == hash && equals(slots_[at].place)) return slots_[at].place;
     }
     slots_[at] = {hash, place};
     ++count_;
     return {};
+  }
+
+  /// Adds an id that is known to differ from all others.
+  void insert_new(uint64_t hash, int64_t place) {
+    if (2 * (count_ + 1) > slots_.size()) grow();
+    put({hash, place});
+    ++count_;
   }
 
  private:
@@ -48,11 +62,14 @@ class IdSet {
     std::vector<Slot> old(slots_.empty() ? 1024 : 2 * slots_.size());
     old.swap(slots_);
     for (const Slot& slot : old) {
-      if (slot.place < 0) continue;
-      size_t at = first(slot.hash);
-      while (slots_[at].place >= 0) at = next(at);
-      slots_[at] = slot;
+      if (slot.place >= 0) put(slot);
     }
+  }
+
+  void put(const Slot& slot) {
+    size_t at = first(slot.hash);
+    while (slots_[at].place >= 0) at = next(at);
+    slots_[at] = slot;
   }
 
   std::vector<Slot> slots_;

@@ -1,7 +1,9 @@
 #include "capture/data/shard_set_writer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kIdsSuffix = ".ids";
 constexpr const char* kStartOver = "choose another folder, or replace this one with --force";
 
 std::string shard_name(size_t number) {
@@ -26,12 +29,35 @@ std::string shard_name(size_t number) {
   return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits + kShardSuffix;
 }
 
-/// Whether a writer of ours, or its AtomicFile, gave a file this name.
-bool is_ours(std::string name) {
+/// Whether a writer of ours, or its AtomicFile, gave a file this name. `beside`: the set's further files.
+bool is_ours(std::string name, const std::vector<std::string>& beside) {
   name = name.substr(0, name.find(".part-"));
-  if (name == kShardIndexFile || name == kSourceFile) return true;
+  if (name == kShardIndexFile || name == kSourceFile || std::ranges::count(beside, name) > 0) return true;
   const size_t digits = name.find_first_not_of("0123456789");
-  return digits != std::string::npos && digits >= 5 && name.substr(digits) == kShardSuffix;
+  if (digits == std::string::npos || digits < 5) return false;
+  return name.substr(digits) == kShardSuffix || name.substr(digits) == kIdsSuffix;
+}
+
+/// The checksums of a shard's ids and, behind them, theirs: what a run that goes on needs of a whole shard. Without it,
+/// every record would have to be looked at, which lie far apart.
+void write_ids(const fs::path& path, std::vector<uint64_t> hashes) {
+  hashes.push_back(checksum(std::as_bytes(std::span(hashes))));
+  write_file(path, {reinterpret_cast<const char*>(hashes.data()), hashes.size() * sizeof(uint64_t)});
+}
+
+/// Nothing when the file is missing or not what write_ids wrote: the shard itself still has the ids.
+std::optional<std::vector<uint64_t>> read_ids(const fs::path& path, int64_t samples) {
+  std::error_code error;
+  const auto count = static_cast<size_t>(samples) + 1;
+  if (fs::file_size(path, error) != count * sizeof(uint64_t) || error) return {};
+  const std::string bytes = read_file(path);
+  std::vector<uint64_t> hashes(count);
+  if (bytes.size() != count * sizeof(uint64_t)) return {};
+  std::memcpy(hashes.data(), bytes.data(), bytes.size());
+  const uint64_t expected = hashes.back();
+  hashes.pop_back();
+  if (checksum(std::as_bytes(std::span(hashes))) != expected) return {};
+  return hashes;
 }
 
 std::vector<fs::path> files_in(const fs::path& folder) {
@@ -53,12 +79,8 @@ const fs::path& made(const fs::path& folder) {
 }  // namespace
 
 struct ShardSetWriter::Impl {
-  Impl(fs::path where, const ShardLayout& layout_given, Json origin_given, ShardSetOptions options_given)
-      : folder(std::move(where)),
-        layout(layout_given),
-        origin(std::move(origin_given)),
-        options(std::move(options_given)),
-        lock(made(folder)) {
+  Impl(fs::path where, ShardSetOptions options_given)
+      : folder(std::move(where)), options(std::move(options_given)), lock(made(folder)) {
     if (fs::exists(folder / kShardIndexFile) && !options.start_over) {
       go_on();
     } else {
@@ -66,21 +88,24 @@ struct ShardSetWriter::Impl {
     }
   }
 
+  bool ours(const std::string& name) const { return is_ours(name, options.beside); }
+
   void start() {
     for (const fs::path& file : files_in(folder)) {
-      const bool ours = is_ours(file.filename());
-      if (ours && options.start_over) continue;
-      const bool leftover = ours && file.filename().string().find(".part-") != std::string::npos;
+      const bool own = ours(file.filename());
+      if (own && options.start_over) continue;
+      const bool leftover = own && file.filename().string().find(".part-") != std::string::npos;
       if (leftover) continue;
       throw UserError({.what = "the output folder holds \"" + file.filename().string() + "\"" +
-                               (ours ? "" : ", which no import wrote"),
+                               (own ? "" : ", which no import wrote; --force will not delete it"),
                        .where = folder.string(),
-                       .hint = ours ? kStartOver : "choose another folder"});
+                       .hint = own ? kStartOver : "choose another folder"});
     }
     // The index goes first: without it, shards that a kill here leaves are named by nothing.
     fs::remove(folder / kShardIndexFile);
     clear_leftovers();
     fs::remove(folder / kSourceFile);
+    remove_beside();
     write_index();
   }
 
@@ -88,6 +113,15 @@ struct ShardSetWriter::Impl {
     index = read_shard_index(folder);
     const Json source = index.complete ? read_json(folder / kSourceFile).root : index.making.value("source", Json());
     require_same(source == options.source);
+    if (index.complete) return;
+    journal = index.making.value("journal", Json());
+    clear_leftovers();
+  }
+
+  /// Opens the shards that are there.
+  void begin(const ShardLayout& layout_given, Json origin_given) {
+    layout = layout_given;
+    origin = std::move(origin_given);
     for (const ShardEntry& entry : index.shards) {
       const Shard& shard = shards.emplace_back(folder / entry.file);
       require_same(shard.header().layout == layout && shard.origin() == origin);
@@ -96,13 +130,9 @@ struct ShardSetWriter::Impl {
                          .where = shard.path().string(),
                          .hint = kStartOver});
       }
-      const int64_t first = starts.back();
-      starts.push_back(first + shard.size());
-      for (int64_t i = 0; i < shard.size(); ++i) remember(shard.sample(i).id(), first + i);
+      if (!index.complete) remember_all(shard, starts.back());
+      starts.push_back(starts.back() + shard.size());
     }
-    if (index.complete) return;
-    journal = index.making.value("journal", Json());
-    clear_leftovers();
   }
 
   void require_same(bool same) const {
@@ -120,17 +150,35 @@ struct ShardSetWriter::Impl {
   void clear_leftovers() const {
     for (const fs::path& file : files_in(folder)) {
       const std::string name = file.filename();
-      if (!is_ours(name) || name == kShardIndexFile || name == kSourceFile) continue;
-      const bool named = std::ranges::any_of(index.shards, [&](const ShardEntry& entry) { return entry.file == name; });
+      if (!ours(name) || name == kShardIndexFile || name == kSourceFile) continue;
+      if (std::ranges::count(options.beside, name) > 0) continue;
+      const bool named = std::ranges::any_of(index.shards, [&](const ShardEntry& entry) {
+        return entry.file == name || ids_path(entry.file).filename() == name;
+      });
       if (!named) fs::remove(file);
     }
   }
+
+  void remove_beside() const {
+    std::error_code ignored;
+    for (const std::string& name : options.beside) fs::remove(folder / name, ignored);
+  }
+
+  fs::path ids_path(const std::string& shard) const { return (folder / shard).replace_extension(kIdsSuffix); }
 
   static ShardEntry entry_of(const Shard& shard) {
     return {.file = shard.path().filename().string(),
             .samples = shard.size(),
             .bytes = static_cast<int64_t>(fs::file_size(shard.path())),
             .checksum = shard.header().checksums_checksum};
+  }
+
+  /// The ids of a whole shard, of which none stands twice.
+  void remember_all(const Shard& shard, int64_t first) {
+    const auto hashes = read_ids(ids_path(shard.path().filename()), shard.size());
+    for (int64_t i = 0; i < shard.size(); ++i) {
+      seen.insert_new(hashes ? (*hashes)[static_cast<size_t>(i)] : checksum(shard.sample(i).id()), first + i);
+    }
   }
 
   /// The place of an equal id that was added before.
@@ -148,7 +196,10 @@ struct ShardSetWriter::Impl {
     writer.reset();
     const Shard& shard = shards.emplace_back(folder / shard_name(shards.size()));
     starts.push_back(starts.back() + shard.size());
+    std::vector<uint64_t> hashes;
+    for (const std::string& id : ids) hashes.push_back(checksum(id));
     ids.clear();
+    write_ids(ids_path(shard.path().filename()), std::move(hashes));
     index.shards.push_back(entry_of(shard));
     index.samples = starts.back();
     journal = std::move(note);
@@ -175,13 +226,23 @@ struct ShardSetWriter::Impl {
 };
 
 ShardSetWriter::ShardSetWriter(fs::path folder, const ShardLayout& layout, Json origin, ShardSetOptions options)
-    : impl_(std::make_unique<Impl>(std::move(folder), layout, std::move(origin), std::move(options))) {}
+    : ShardSetWriter(std::move(folder), std::move(options)) {
+  begin(layout, std::move(origin));
+}
+
+ShardSetWriter::ShardSetWriter(fs::path folder, ShardSetOptions options)
+    : impl_(std::make_unique<Impl>(std::move(folder), std::move(options))) {}
+
+void ShardSetWriter::begin(const ShardLayout& layout, Json origin) {
+  impl_->begin(layout, std::move(origin));
+}
 
 ShardSetWriter::~ShardSetWriter() {
   Impl& set = *impl_;
   set.writer.reset();
   if (!set.index.shards.empty()) return;
   std::error_code ignored;
+  set.remove_beside();
   fs::remove(set.folder / kShardIndexFile, ignored);
   fs::remove(set.folder, ignored);  // succeeds only when nothing else is in it
 }
@@ -195,7 +256,7 @@ const Json& ShardSetWriter::journal() const {
 }
 
 int64_t ShardSetWriter::size() const {
-  return impl_->starts.back() + static_cast<int64_t>(impl_->ids.size());
+  return impl_->index.samples + static_cast<int64_t>(impl_->ids.size());
 }
 
 const ShardLayout& ShardSetWriter::layout() const {
@@ -224,6 +285,7 @@ void ShardSetWriter::finish() {
   if (set.writer) set.end_shard(set.journal);
   // The source first: a complete index without it could not be told from another's.
   write_file(set.folder / kSourceFile, to_text(set.options.source));
+  for (const ShardEntry& entry : set.index.shards) fs::remove(set.ids_path(entry.file));
   set.index.complete = true;
   set.write_index();
 }

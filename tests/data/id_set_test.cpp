@@ -27,5 +27,13 @@ TEST(IdSet, TellsIdsOfOneHashApart) {
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(set.insert(kHash, id_at(i), 7, id_at), i);
 }
 
+TEST(IdSet, KnowsIdsThatWereAddedWithoutALook) {
+  const auto id_at = [](int64_t place) { return "item-" + std::to_string(place); };
+  IdSet set;
+  for (int64_t i = 0; i < 3000; ++i) set.insert_new(checksum(id_at(i)), i);
+  for (int64_t i = 0; i < 3000; ++i) EXPECT_EQ(set.insert(id_at(i), 9999, id_at), i);
+  EXPECT_EQ(set.insert("item-3000", 3000, id_at), std::nullopt);
+}
+
 }  // namespace
 }  // namespace capture

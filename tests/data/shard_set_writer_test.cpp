@@ -175,9 +175,57 @@ TEST(ShardSetWriter, FindsAnIdAgainInEveryShard) {
     }
     EXPECT_EQ(set.size(), 25);
   }
-  ShardSetWriter set(folder / "out", layout, kOrigin, options_of(10));
-  EXPECT_THAT(twice(set, 19), HasSubstr("was added before"));
-  EXPECT_EQ(twice(set, 24), "");
+  // Gone on from the notes of ids, or, where these are damaged or gone, from the shards themselves.
+  write_file(folder / "out" / "00000.ids", "something else");
+  const std::string notes = read_file(folder / "out" / "00001.ids");
+  for (const std::string& found : {notes, std::string(notes.size(), 'x'), std::string()}) {
+    write_file(folder / "out" / "00001.ids", found);
+    ShardSetWriter set(folder / "out", layout, kOrigin, options_of(10));
+    for (const int64_t number : {0, 9, 10, 19}) EXPECT_THAT(twice(set, number), HasSubstr("was added before"));
+    EXPECT_EQ(twice(set, 24), "");
+  }
+}
+
+TEST(ShardSetWriter, GoesOnWithoutALookAtWholeShardsRecords) {
+  const TemporaryFolder folder;
+  {
+    ShardSetWriter set(folder / "out", small_layout(), kOrigin, options_of(10));
+    go_on(set, 10);
+  }
+  // A record that cannot be read: verify's business, and no reason not to go on.
+  const std::filesystem::path shard = folder / "out" / "00000.capshard";
+  const auto record = static_cast<std::streamoff>(Shard(shard).header().records_at);
+  std::fstream(shard, std::ios::binary | std::ios::in | std::ios::out).seekp(record + 8).write("\xFF\xFF\xFF\xFF", 4);
+  EXPECT_NE(error_of([&] { Shard(shard).sample(0); }), "");
+  write_set(folder / "out", 25, options_of(10));
+  EXPECT_EQ(Dataset(folder / "out").size(), 25);
+}
+
+TEST(ShardSetWriter, KeepsFilesThatBelongToTheSet) {
+  const TemporaryFolder folder;
+  const std::filesystem::path out = folder / "out";
+  ShardSetOptions options = options_of(10);
+  options.beside = {"scaling"};
+  {
+    ShardSetWriter set(out, options);
+    write_file(out / "scaling", "numbers");
+    set.begin(small_layout(), kOrigin);
+    go_on(set, 15);
+  }
+  {
+    ShardSetWriter set(out, options);
+    EXPECT_EQ(set.size(), 10);
+    EXPECT_EQ(set.journal(), (Json{{"next", 10}}));
+    EXPECT_THAT(error_of([&] {
+                  set.begin(small_layout(), {{"made by", "another"}});
+                }),
+                HasSubstr("from another source"));
+  }
+  EXPECT_EQ(read_file(out / "scaling"), "numbers");
+  EXPECT_THAT(error_of([&] { ShardSetWriter(out, options_of(11)); }), "");
+  options.start_over = true;
+  ShardSetWriter(out, options);
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST(ShardSetWriter, IsOneAtATime) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "capture/base/json.h"
 #include "capture/data/encoded_sample.h"
@@ -19,7 +20,9 @@ struct ShardSetOptions {
   int64_t shard_bytes = int64_t{4} << 30;  ///< a shard ends with the sample that reaches this size
   int64_t shard_samples = 0;               ///< or this many samples; 0: any number
   Json source = Json::object();            ///< what the samples are made from and how, for resuming and for people
-  bool start_over = false;                 ///< delete what an earlier run of whatever source left
+  /// Names of further files in the folder that belong to the set. Whoever writes them does so after the constructor.
+  std::vector<std::string> beside = {};
+  bool start_over = false;  ///< delete what an earlier run of whatever source left
 };
 
 /// 00000.capshard, 00001.capshard, … and index.json over them. Each shard appears whole, then the index names it; at no
@@ -34,6 +37,10 @@ class ShardSetWriter {
   /// UserError when another process is writing into the folder, it holds files that are no shard set's, or a set of
   /// another source, layout or origin (and not start_over), or one of its shards is missing or changed.
   ShardSetWriter(std::filesystem::path folder, const ShardLayout& layout, Json origin, ShardSetOptions options = {});
+  /// The same in two steps, for callers who find out in between: this one holds the folder to the source, begin() to
+  /// layout and origin. Before begin() only complete(), journal() and size() may be asked.
+  ShardSetWriter(std::filesystem::path folder, ShardSetOptions options);
+  void begin(const ShardLayout& layout, Json origin);
   /// Without finish() the whole shards stay, for a later run to go on behind; without any, nothing is left behind.
   ~ShardSetWriter();
   ShardSetWriter(const ShardSetWriter&) = delete;
