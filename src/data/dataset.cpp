@@ -1,6 +1,8 @@
 #include "capture/data/dataset.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -145,22 +147,23 @@ std::string Dataset::where(int64_t index) const {
 }
 
 void Dataset::verify(const std::function<void(const std::string&)>& problem,
-                     const std::function<void(int64_t)>& progress) const {
-  for (size_t s = 0; s < shards_.size(); ++s) {
-    shards_[s].verify(problem, [&](int64_t done) {
-      if (progress) progress(starts_[s] + done);
-    });
-  }
+                     const std::function<void(int64_t)>& progress, int64_t threads) const {
   IdSet seen;
-  const auto id_at = [&](int64_t index) { return sample(index).id(); };
-  for (int64_t i = 0; i < size(); ++i) {
-    try {
-      const std::string_view id = id_at(i);
-      const std::optional<int64_t> first = seen.insert(id, i, id_at);
-      if (first) problem(where(i) + " (\"" + std::string(id) + "\"): has the id of " + where(*first));
-    } catch (const UserError&) {
-      // A record that cannot be read was named above.
-    }
+  std::vector<std::pair<int64_t, int64_t>> repeated;  // a sample, and the first of its id
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    const auto check_id = [&](int64_t index, uint64_t hash) {
+      const int64_t place = starts_[s] + index;
+      const auto equals = [&](int64_t known) { return sample(known).id() == sample(place).id(); };
+      const std::optional<int64_t> first = seen.insert_unless(hash, place, equals);
+      if (first) repeated.emplace_back(place, *first);
+    };
+    const auto report = [&](int64_t done) {
+      if (progress) progress(starts_[s] + done);
+    };
+    shards_[s].verify(problem, {.threads = threads, .progress = report, .id = check_id});
+  }
+  for (const auto& [place, first] : repeated) {
+    problem(where(place) + " (\"" + std::string(sample(place).id()) + "\"): has the id of " + where(first));
   }
 }
 

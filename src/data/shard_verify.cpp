@@ -1,7 +1,12 @@
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/base/in_order.h"
 #include "shard_impl.h"
 
 namespace capture {
@@ -22,10 +27,32 @@ std::string describe_block(const ShardHeader& header, int64_t from, int64_t to) 
   return text + " (" + holds + ")";
 }
 
+/// What was found in a stretch of blocks.
+struct Stretch {
+  std::vector<std::string> problems = {};
+  std::vector<std::pair<int64_t, uint64_t>> ids = {};  // of the samples that can be read, with their checksums
+  int64_t samples = 0;                                 // whose records end at or before its end
+};
+
+/// How many records end at or before this byte.
+int64_t records_until(const ShardHeader& header, int64_t byte) {
+  return std::clamp<int64_t>((byte - header.records_at) / header.record_bytes, 0, header.samples);
+}
+
+void check_sample(const Shard& shard, const std::string& where, int64_t index, Stretch& found) {
+  try {
+    const SampleView view = shard.sample(index);
+    found.ids.emplace_back(index, checksum(view.id()));
+    const std::string problem = find_problem(view);
+    if (!problem.empty()) found.problems.push_back(where + " (\"" + std::string(view.id()) + "\"): " + problem);
+  } catch (const UserError& error) {
+    found.problems.emplace_back(error.what());
+  }
+}
+
 }  // namespace
 
-void Shard::verify(const std::function<void(const std::string&)>& problem,
-                   const std::function<void(int64_t)>& progress) const {
+void Shard::verify(const std::function<void(const std::string&)>& problem, const VerifyOptions& options) const {
   const ShardHeader& header = impl_->header;
   const std::string file = impl_->path.string();
   const auto table = impl_->bytes(header.checksums_at, static_cast<int64_t>(impl_->file.size()));
@@ -34,31 +61,42 @@ void Shard::verify(const std::function<void(const std::string&)>& problem,
             std::to_string(impl_->file.size() - 1) + ", does not match its own checksum");
   }
 
-  int64_t sample = 0;
-  const auto check_samples_until = [&](int64_t end) {
-    for (; sample < header.samples && header.records_at + (sample + 1) * header.record_bytes <= end; ++sample) {
-      try {
-        const SampleView view = this->sample(sample);
-        const std::string found = find_problem(view);
-        if (!found.empty()) problem(impl_->where(sample) + " (\"" + std::string(view.id()) + "\"): " + found);
-      } catch (const UserError& error) {
-        problem(error.what());
+  // A block is read for its checksum, and the samples that end in it are looked at while it is still in the cache.
+  const int64_t block_bytes = header.checksum_block_bytes;
+  const auto check_blocks = [&](int64_t first, int64_t end) {
+    Stretch found;
+    for (int64_t block = first; block < end; ++block) {
+      const int64_t from = header.records_at + block * block_bytes;
+      const int64_t to = std::min(from + block_bytes, header.checksums_at);
+      uint64_t expected = 0;
+      std::memcpy(&expected, table.data() + block * 8, sizeof expected);
+      if (checksum(impl_->bytes(from, to)) != expected) {
+        found.problems.push_back(file + ": " + describe_block(header, from, to) + " do not match their checksum");
       }
-      if (progress) progress(sample + 1);
+      found.samples = records_until(header, to);
+      for (int64_t i = records_until(header, from); i < found.samples; ++i) {
+        check_sample(*this, impl_->where(i), i, found);
+      }
     }
+    return found;
   };
 
-  // A block is read for its checksum, and its samples are looked at while it is still in the cache.
-  for (int64_t from = header.records_at, block = 0; from < header.checksums_at; ++block) {
-    const int64_t to = std::min(from + header.checksum_block_bytes, header.checksums_at);
-    uint64_t expected = 0;
-    std::memcpy(&expected, table.data() + block * 8, sizeof expected);
-    if (checksum(impl_->bytes(from, to)) != expected) {
-      problem(file + ": " + describe_block(header, from, to) + " do not match their checksum");
-    }
-    check_samples_until(to);
-    from = to;
-  }
+  constexpr int64_t kStretchBytes = 8 << 20;
+  const int64_t blocks = (header.checksums_at - header.records_at + block_bytes - 1) / block_bytes;
+  const int64_t step = std::max<int64_t>(1, kStretchBytes / block_bytes);
+  in_order(
+      static_cast<size_t>((blocks + step - 1) / step), static_cast<size_t>(options.threads),
+      [&](size_t i) {
+        const int64_t first = static_cast<int64_t>(i) * step;
+        return check_blocks(first, std::min(first + step, blocks));
+      },
+      [&](size_t, const Stretch& found) {
+        for (const std::string& text : found.problems) problem(text);
+        if (options.id) {
+          for (const auto& [index, hash] : found.ids) options.id(index, hash);
+        }
+        if (options.progress) options.progress(found.samples);
+      });
 }
 
 }  // namespace capture

@@ -21,6 +21,12 @@ class Histogram {
     ++total_;
     sum_ += value;
   }
+  void add(const Histogram& other) {
+    for (const auto& [value, count] : other.counts_) counts_[value] += count;
+    total_ += other.total_;
+    sum_ += other.sum_;
+  }
+
   int64_t total() const { return total_; }
   double mean() const { return total_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(total_); }
   /// The smallest value that at least this share of all values does not exceed; 0 when there is none.
@@ -50,7 +56,9 @@ struct DatasetStats {
   std::vector<LabelCount> label_counts;  ///< most frequent first, then by name
 };
 
-/// Reads every record and text once, no features. `tokenizer` may be null: then stored token ids are counted.
-DatasetStats count(const Dataset& dataset, const Tokenizer* tokenizer, const std::function<void(int64_t)>& progress);
+/// Reads every record and text once, no features, on so many threads. `tokenizer` may be null: then stored token ids
+/// are counted. `progress` is told the number of samples done.
+DatasetStats count(const Dataset& dataset, const Tokenizer* tokenizer, int64_t threads,
+                   const std::function<void(int64_t)>& progress);
 
 }  // namespace capture

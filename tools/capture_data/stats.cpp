@@ -1,8 +1,10 @@
 // capture_data stats: how long, how many, how often, as a table, as JSON and as a page.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "capture/base/progress.h"
@@ -20,6 +22,7 @@ struct StatsOptions {
   std::filesystem::path tokenizer;
   std::filesystem::path html;
   int64_t labels = 20;
+  int64_t workers = std::max(1U, std::thread::hardware_concurrency());
   bool json = false;
 };
 
@@ -142,7 +145,8 @@ void run(const StatsOptions& options) {
         {.type = pieces ? TokenizerType::sentencepiece : TokenizerType::wordpiece, .file = options.tokenizer.string()});
   }
   ProgressBar progress("count", dataset.size(), "samples");
-  const DatasetStats stats = count(dataset, tokenizer.get(), [&](int64_t done) { progress.update(done); });
+  const DatasetStats stats =
+      count(dataset, tokenizer.get(), options.workers, [&](int64_t done) { progress.update(done); });
   progress.clear();
   if (!options.html.empty()) write_page(options.html, options.paths.front().filename().string(), stats);
   if (options.json) {
@@ -161,6 +165,7 @@ void add_stats(CLI::App& app) {
   command->add_option("--tokenizer", options->tokenizer, "Cut titles with this vocabulary, or sentencepiece *.model")
       ->type_name("FILE");
   command->add_option("--labels", options->labels, "How many labels to print")->check(CLI::NonNegativeNumber);
+  command->add_option("--workers", options->workers, "Threads")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--html", options->html, "Also write a page with plots")->type_name("FILE");
   command->add_flag("--json", options->json, "One line of JSON instead, every label in it");
   command->footer("Example: capture_data stats data/train --tokenizer vocab.txt --html train.html");

@@ -1,8 +1,10 @@
 // capture_data verify: reads every byte of a dataset and names whatever is wrong with it.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "capture/base/error.h"
@@ -33,12 +35,12 @@ class Problems {
   int64_t count_ = 0;
 };
 
-void verify(const std::vector<std::filesystem::path>& paths) {
+void verify(const std::vector<std::filesystem::path>& paths, int64_t workers) {
   const Dataset dataset(paths);
   ProgressBar progress("verify", dataset.size(), "samples");
   Problems problems(progress);
   dataset.verify([&](const std::string& problem) { problems.add(problem); },
-                 [&](int64_t done) { progress.update(done); });
+                 [&](int64_t done) { progress.update(done); }, workers);
   progress.clear();
   if (problems.count() > 0) {
     throw UserError({.what = "found " + std::to_string(problems.count()) + " fault" +
@@ -53,11 +55,13 @@ void verify(const std::vector<std::filesystem::path>& paths) {
 }  // namespace
 
 void add_verify(CLI::App& app) {
-  auto paths = std::make_shared<std::vector<std::filesystem::path>>();
+  const auto paths = std::make_shared<std::vector<std::filesystem::path>>();
+  const auto workers = std::make_shared<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   CLI::App* command = app.add_subcommand("verify", "Checks every checksum and every sample of a dataset.");
   command->add_option("dataset", *paths, "Shards (*.capshard) or folders of them")->required();
+  command->add_option("--workers", *workers, "Threads")->check(CLI::Range(1, 256))->capture_default_str();
   command->footer("Example: capture_data verify data/train.capshard\nExit code 1 when anything is wrong.");
-  command->callback([paths] { verify(*paths); });
+  command->callback([paths, workers] { verify(*paths, *workers); });
 }
 
 }  // namespace capture

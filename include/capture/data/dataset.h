@@ -42,8 +42,8 @@ class Dataset {
   std::string where(int64_t index) const;
 
   /// Shard::verify of every shard, and that no id stands twice in the whole dataset.
-  void verify(const std::function<void(const std::string&)>& problem,
-              const std::function<void(int64_t)>& progress = {}) const;
+  void verify(const std::function<void(const std::string&)>& problem, const std::function<void(int64_t)>& progress = {},
+              int64_t threads = 1) const;
 
   /// A digest of the shards' checksums: equal for equal content, whatever the file names.
   std::string fingerprint() const;

@@ -57,6 +57,13 @@ struct ShardHeader {
   void visit(FieldVisitor& f);
 };
 
+struct VerifyOptions {
+  int64_t threads = 1;
+  std::function<void(int64_t)> progress = {};  ///< told the number of samples done
+  /// Told of every sample that can be read: its index and checksum(id).
+  std::function<void(int64_t, uint64_t)> id = {};
+};
+
 /// One shard, opened for reading. Opening checks the header and every size in it against the file; a sample's own
 /// counts and offsets are checked when it is looked at, so that no content of a file can lead outside the map.
 class Shard {
@@ -80,10 +87,9 @@ class Shard {
   void prefetch(int64_t index) const;
 
   /// Reads everything: calls `problem` with one sentence for every block whose checksum differs and every sample that
-  /// breaks an invariant (counts, UTF-8, boxes inside the image, finite features), and `progress` with the number of
-  /// samples done.
-  void verify(const std::function<void(const std::string&)>& problem,
-              const std::function<void(int64_t)>& progress = {}) const;
+  /// breaks an invariant (counts, UTF-8, boxes inside the image, finite features). The calls come from this thread, in
+  /// the order of the file, whatever the number of threads.
+  void verify(const std::function<void(const std::string&)>& problem, const VerifyOptions& options = {}) const;
 
  private:
   struct Impl;
