@@ -67,12 +67,13 @@ class ImportImages(unittest.TestCase):
         path.write_text("\n".join(lines) + "\n")
         return path
 
-    def inspect(self, sample):
-        result = subprocess.run(
-            [PROGRAM, "inspect", self.output, "--sample", str(sample), "--json"], capture_output=True, text=True
-        )
+    def must(self, *arguments):
+        result = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
-        return json.loads(result.stdout)
+        return result
+
+    def inspect(self, sample):
+        return json.loads(self.must("inspect", self.output, "--sample", sample, "--json").stdout)
 
     def rejects(self):
         path = self.folder / "out.rejects.jsonl"
@@ -91,7 +92,7 @@ class ImportImages(unittest.TestCase):
         result = self.run_import("--list", self.plain_list(), "--output", self.output)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("4 photos", result.stdout)
-        self.assertEqual(sorted(os.listdir(self.output)), ["00000.capshard"])
+        self.assertEqual(sorted(os.listdir(self.output)), ["00000.capshard", "index.json", "source.json"])
         verify = subprocess.run([PROGRAM, "verify", self.output], capture_output=True, text=True)
         self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
         sample = self.inspect(2)["sample"]
@@ -110,7 +111,8 @@ class ImportImages(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn("12 photos, 30.0 regions each of width 64, 3 views", result.stdout)
             files = {path.name: path.read_bytes() for path in self.output.iterdir()}
-            self.assertEqual(sorted(files), ["00000.capshard", "00001.capshard", "scaling.safetensors"])
+            self.assertEqual(sorted(files), ["00000.capshard", "00001.capshard", "index.json", "scaling.safetensors",
+                                             "source.json"])
             shards.append(files)
         self.assertEqual(shards[0], shards[1])
         self.assertEqual(shards[0], shards[2])
@@ -124,6 +126,7 @@ class ImportImages(unittest.TestCase):
         result = self.run_import("--list", photos, "--output", other, "--scaling", scaling)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual((other / "00000.capshard").read_bytes(), train)
+        self.assertEqual((other / "scaling.safetensors").read_bytes(), scaling.read_bytes())
         refused = self.run_import("--list", photos, "--output", other, "--scaling", scaling, "--fit-scaling")
         self.assert_fails(refused, "--fit-scaling", "contradicts")
 
@@ -191,6 +194,7 @@ class ImportImages(unittest.TestCase):
         self.assertEqual(len(self.rejects()), 1)
         (self.folder / "1.png").write_bytes(good)
         self.run_import("--list", photos, "--output", self.output, "--force")
+        self.assertIn("4 photos", self.run_import("--list", photos, "--output", self.output).stdout)
         self.assertFalse((self.folder / "out.rejects.jsonl").exists())
 
     def test_says_so_when_no_photo_can_be_used(self):
@@ -207,7 +211,7 @@ class ImportImages(unittest.TestCase):
         self.assertEqual(self.run_import("--list", photos, "--output", self.output).returncode, 0)
         before = (self.output / "00000.capshard").read_bytes()
         result = self.run_import("--list", photos, "--output", self.output, "--max-regions", 40)
-        self.assert_fails(result, "not empty", "--force")
+        self.assert_fails(result, "from another source or with other options", "--force")
         self.assertEqual((self.output / "00000.capshard").read_bytes(), before)
         again = self.run_import("--list", photos, "--output", f"{self.output}/", "--feature-width", 8, "--force")
         self.assertEqual(again.returncode, 0, again.stderr)
@@ -221,34 +225,65 @@ class ImportImages(unittest.TestCase):
         self.assert_fails(result, "thesis.txt", "--force will not delete it")
         self.assertTrue((self.output / "thesis.txt").exists())
 
-    def start_and_signal(self, photos, number):
-        process = subprocess.Popen(
-            [PROGRAM, "import-images", "--list", photos, "--output", self.output, "--workers", "2"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while not list(self.folder.glob("out.importing-*/*")) and process.poll() is None:
-            time.sleep(0.01)
+    def files(self, folder):
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def start_and_signal(self, number, shards, *arguments):
+        """Starts an import and signals it when its index names so many shards and more."""
+        command = [PROGRAM, "import-images", *map(str, arguments), "--output", self.output, "--workers", "2"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        index = self.output / "index.json"
+        while process.poll() is None and (not index.exists() or len(json.loads(index.read_text())["shards"]) < shards):
+            time.sleep(0.002)
         process.send_signal(number)
         _, errors = process.communicate(timeout=120)
         return process.returncode, errors
 
-    def test_leaves_nothing_behind_when_interrupted(self):
+    def test_goes_on_where_it_was_stopped_and_gives_the_same_bytes(self):
+        photos = self.grocery_list(40, copies=3)
+        lines = photos.read_text().splitlines()
+        for bad in (3, 50, 90):
+            lines.insert(bad, json.dumps({"image": f"missing{bad}.jpg", "title": "none", "id": f"missing{bad}"}))
+        photos.write_text("\n".join(lines))
+        arguments = ("--list", photos, "--fit-scaling", "--feature-width", 32, "--shard-samples", 9)
+        whole = self.folder / "whole"
+        result = self.run_import(*arguments, "--output", whole)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for shards, number in ((1, signal.SIGKILL), (5, signal.SIGKILL), (8, signal.SIGINT)):
+            code, errors = self.start_and_signal(number, shards, *arguments)
+            if number == signal.SIGKILL:
+                self.assertEqual(code, -signal.SIGKILL, errors)
+            else:
+                self.assertEqual(code, 1, errors)
+                self.assertIn("interrupted", errors)
+                self.assertIn("the same command again goes on", errors)
+            # What is there can be read, and nobody else's import goes on in it.
+            self.assertGreaterEqual(json.loads(self.must("inspect", self.output, "--json").stdout)["samples"], 9)
+            self.assert_fails(self.run_import(*arguments, "--output", self.output, "--fit-photos", 9), "other options")
+        kept = (self.output / "00000.capshard").stat().st_mtime_ns
+        result = self.run_import(*arguments, "--output", self.output)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("120 photos", result.stdout)
+        self.assertIn("before the interruption", result.stdout)
+        self.assertEqual((self.output / "00000.capshard").stat().st_mtime_ns, kept)
+        self.assertEqual(self.files(whole), self.files(self.output))
+        self.assertEqual([row["line"] for row in self.rejects()], [4, 51, 91])
+        again = self.run_import(*arguments, "--output", self.output)
+        self.assertIn("was imported before, 120 photos", again.stdout)
+
+    def test_leaves_nothing_behind_when_interrupted_before_the_first_shard(self):
         photos = self.grocery_list(400, copies=20)
         for number in (signal.SIGINT, signal.SIGTERM):
-            code, errors = self.start_and_signal(photos, number)
-            self.assertEqual(code, 1, errors)
-            self.assertIn("interrupted; nothing was written", errors)
+            process = subprocess.Popen(
+                [PROGRAM, "import-images", "--list", photos, "--output", self.output], stderr=subprocess.PIPE, text=True
+            )
+            while not list(self.folder.glob("out/*.part-*")) and process.poll() is None:
+                time.sleep(0.002)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 1, errors)
+            self.assertIn("interrupted", errors)
             self.assert_nothing_left()
-
-    def test_clears_away_what_a_killed_import_left(self):
-        code, _ = self.start_and_signal(self.grocery_list(400, copies=20), signal.SIGKILL)
-        self.assertEqual(code, -signal.SIGKILL)
-        self.assertFalse(self.output.exists())
-        self.assertEqual(len(list(self.folder.glob("out.importing-*"))), 1)
-        result = self.run_import("--list", self.plain_list(), "--output", self.output)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual([path.name for path in self.folder.glob("out*")], ["out"])
 
     def test_a_full_disk_is_told_and_leaves_nothing(self):
         photos = self.grocery_list(20)

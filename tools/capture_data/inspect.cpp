@@ -8,10 +8,8 @@
 #include <vector>
 
 #include "capture/base/error.h"
-#include "capture/base/files.h"
 #include "capture/base/json.h"
 #include "capture/data/dataset.h"
-#include "capture/vision/drawing.h"
 #include "commands.h"
 
 namespace capture {
@@ -159,33 +157,12 @@ int64_t find_sample(const Dataset& dataset, const InspectOptions& options) {
   throw UserError({.what = "no sample has the id \"" + options.id + "\"", .where = "--id"});
 }
 
-/// Writes the sample's photo with its regions as JPEG: the photo that is given, or else the thumbnail.
-void draw(const SampleView& sample, const InspectOptions& options) {
-  if (options.image.empty() && sample.thumbnail().empty()) {
-    throw UserError({.what = "the sample \"" + std::string(sample.id()) + "\" has no thumbnail to draw on",
-                     .where = "--draw",
-                     .hint = "give its photo with --image"});
-  }
-  const ImageOptions whole{.longest_side = 1 << 20};
-  const Image photo =
-      options.image.empty() ? decode_image(sample.thumbnail(), whole) : read_image(options.image, whole);
-  const RegionsView view = sample.regions();
-  std::vector<Box> boxes;
-  for (int64_t r = 0; r < view.count; ++r) {
-    const auto box = view.boxes.subspan(static_cast<size_t>(r) * 4, 4);
-    boxes.push_back({box[0], box[1], box[2], box[3]});
-  }
-  AtomicFile file(options.draw);
-  file.write(encode_jpeg(draw_boxes(photo, boxes, view.image_width, view.image_height), 92));
-  file.commit();
-}
-
-void inspect(const InspectOptions& options) {
+void inspect(const InspectOptions& options, const DrawRegions& draw) {
   const Dataset dataset(options.paths);
   const int64_t index = find_sample(dataset, options);
   Json summary = describe(dataset);
   const Json sample = describe(dataset.sample(index), index);
-  if (!options.draw.empty()) draw(dataset.sample(index), options);
+  if (!options.draw.empty()) draw(dataset.sample(index), options.image, options.draw);
   if (options.json) {
     summary["sample"] = sample;
     std::fputs((to_line(summary) + "\n").c_str(), stdout);
@@ -197,7 +174,7 @@ void inspect(const InspectOptions& options) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app) {
+void add_inspect(CLI::App& app, const DrawRegions& draw_regions) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand("inspect", "Shows what a dataset is, and one of its samples.");
   command->add_option("dataset", options->paths, "Shards (*.capshard) or folders of them")->required();
@@ -210,7 +187,7 @@ void add_inspect(CLI::App& app) {
       ->needs(draw);
   command->add_flag("--json", options->json, "One line of JSON instead");
   command->footer("Example: capture_data inspect data/train.capshard --sample 3 --draw regions.jpg");
-  command->callback([options] { inspect(*options); });
+  command->callback([options, draw_regions] { inspect(*options, draw_regions); });
 }
 
 }  // namespace capture

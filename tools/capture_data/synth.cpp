@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -51,6 +52,12 @@ Json source_of(const Arguments& a, const Part& part) {
   return source;
 }
 
+/// As many as are worth a thread's turn, about 4 MB of them.
+int64_t samples_a_piece(const ShardLayout& layout) {
+  constexpr int64_t kNumbers = 1 << 20;
+  return std::clamp<int64_t>(kNumbers / (layout.max_regions * layout.feature_width), 1, 1000);
+}
+
 /// Writes the part, or what is still missing of it. Returns its bytes.
 uintmax_t write_part(const Arguments& a, const SynthWorld& world, const Tokenizer& tokenizer, const Part& part) {
   const ShardLayout layout{.feature_width = a.world.feature_width,
@@ -63,16 +70,24 @@ uintmax_t write_part(const Arguments& a, const SynthWorld& world, const Tokenize
                         {.shard_samples = a.shard_samples, .source = source_of(a, part), .start_over = a.force});
   ProgressBar progress(part.name, part.samples, "samples");
   const int64_t first = writer.size();
+  const int64_t step = samples_a_piece(layout);
+  const auto pieces = static_cast<size_t>((part.samples - first + step - 1) / step);
   in_order(
-      static_cast<size_t>(part.samples - first), static_cast<size_t>(a.workers),
-      [&](size_t i) {
-        Sample sample = world.sample(part.part, first + static_cast<int64_t>(i));
-        add_token_ids(tokenizer, sample);
-        return encode(layout, sample);
+      pieces, static_cast<size_t>(a.workers),
+      [&](size_t piece) {
+        const int64_t begin = first + static_cast<int64_t>(piece) * step;
+        std::vector<EncodedSample> samples;
+        Sample sample;
+        for (int64_t i = begin; i < std::min(begin + step, part.samples); ++i) {
+          world.draw(part.part, i, sample);
+          add_token_ids(tokenizer, sample);
+          samples.push_back(encode(layout, sample));
+        }
+        return samples;
       },
-      [&](size_t i, EncodedSample sample) {
-        writer.add(std::move(sample));
-        progress.update(first + static_cast<int64_t>(i) + 1);
+      [&](size_t, std::vector<EncodedSample> samples) {
+        for (EncodedSample& sample : samples) writer.add(std::move(sample));
+        progress.update(writer.size());
       });
   writer.finish();
   uintmax_t bytes = 0;

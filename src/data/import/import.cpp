@@ -11,8 +11,8 @@
 #include "capture/base/progress.h"
 #include "capture/data/encoded_sample.h"
 #include "capture/data/import/id_info.h"
+#include "capture/data/import/rejects_file.h"
 #include "capture/data/shard_set_writer.h"
-#include "rejects_file.h"
 #include "row_checks.h"
 #include "row_source.h"
 

@@ -1,4 +1,4 @@
-#include "rejects_file.h"
+#include "capture/data/import/rejects_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

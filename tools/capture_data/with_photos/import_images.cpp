@@ -1,4 +1,6 @@
 // The command line of capture_data import-images.
+#include "import_images.h"
+
 #include <fmt/format.h>
 
 #include <atomic>
@@ -8,7 +10,6 @@
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
-#include "commands.h"
 #include "photo_import.h"
 
 namespace capture {
@@ -29,7 +30,7 @@ struct Arguments {
 
 std::atomic<bool> interrupted = false;
 
-/// The first Ctrl-C or SIGTERM ends the import tidily, a second one at once.
+/// The first Ctrl-C or SIGTERM ends the import behind a whole shard, a second one at once.
 void end_tidily() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = true; };
@@ -51,14 +52,16 @@ void add_options(CLI::App& app, const std::shared_ptr<Arguments>& arguments) {
   options.workers = std::max(1U, std::thread::hardware_concurrency());
   app.add_option("--list", options.list, "CSV (image,title[,labels][,id]) or one JSON object a line")
       ->type_name("FILE");
-  app.add_option("--output", options.output, "Folder to make")->type_name("DIR");
+  app.add_option("--output", options.output, "Folder of shards to make; an interrupted import goes on in it")
+      ->type_name("DIR");
   app.add_option("--config", a.config, "Vision options (JSON)")->type_name("FILE");
   app.add_option("--set", a.settings, "One vision option, e.g. features.width=256")->type_name("KEY=VALUE");
   app.add_flag("--help-config", a.help_config, "Print every vision option and leave");
   add_shorthand(app, arguments, "--proposals", "proposals.kind", "grid or selective_search");
   add_shorthand(app, arguments, "--max-regions", "proposals.max_regions", "Most regions a photo");
   add_shorthand(app, arguments, "--feature-width", "features.width", "Numbers a region; 0: as they come");
-  add_shorthand(app, arguments, "--scaling", "features.scaling", "Standardise as another import fitted it");
+  add_shorthand(app, arguments, "--scaling", "features.scaling",
+                "Standardise as another import fitted it; copied beside the shards");
   add_shorthand(app, arguments, "--views", "views.count", "Further views of each photo");
   app.add_option_function<std::string>(
          "--backbone",
@@ -75,12 +78,14 @@ void add_options(CLI::App& app, const std::shared_ptr<Arguments>& arguments) {
       ->check(CLI::PositiveNumber);
   app.add_option("--feature-type", a.feature_type, "Stored precision")->check(CLI::IsMember({"float16", "float32"}));
   app.add_option("--label-separator", options.label_separator, "Between the labels of a CSV row");
-  app.add_option("--shard-samples", options.shard_samples, "Samples a shard")->check(CLI::PositiveNumber);
+  app.add_option("--shard-samples", options.shard_samples, "Samples a shard")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--workers", options.workers, "Threads")->check(CLI::Range(1, 256));
   app.add_option("--max-rejects", options.max_rejects, "Stop after more rejected rows than this; -1: never");
   app.add_option("--rejects", options.rejects, "Rejected rows as JSON lines (default DIR.rejects.jsonl)")
       ->type_name("FILE");
-  app.add_flag("--force", options.force, "Replace an existing output folder");
+  app.add_flag("--force", options.force, "Replace what is in the output folder");
 }
 
 void run(Arguments& arguments) {
@@ -110,7 +115,7 @@ void run(Arguments& arguments) {
 }  // namespace
 
 void add_import_images(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("import-images", "Photos and titles become a dataset of regions.");
+  CLI::App* command = app.add_subcommand("import-images", kImportImages);
   const auto arguments = std::make_shared<Arguments>();
   add_options(*command, arguments);
   command->footer(

@@ -19,18 +19,20 @@ struct PhotoImportOptions {
   FeatureType feature_type = FeatureType::float16;
   std::string label_separator = "|";
   int64_t workers = 1;
-  int64_t max_rejects = -1;  ///< more end the import; -1: never
-  int64_t shard_samples = 100000;
+  int64_t max_rejects = -1;       ///< more end the import; -1: never
+  int64_t shard_samples = 10000;  ///< what an interruption may cost at most
   bool fit_scaling = false;
   int64_t fit_photos = 4000;  ///< most photos that fit_scaling looks at
-  bool force = false;         ///< replace an earlier import
+  bool force = false;         ///< replace what is in the output folder
 };
 
-/// Imports the list into a new folder: 00000.capshard, 00001.capshard, …, and with fit_scaling scaling.safetensors.
-/// Returns what was done, in words. `interrupted` may be set at any time, by a signal handler too.
+/// Imports the list into a folder of shards that can be read while it grows. The scaling, fitted here or given, lies
+/// beside them as scaling.safetensors. Returns what was done, in words. `interrupted` may be set at any time, by a
+/// signal handler too.
 ///
-/// UserError, nothing but the rejects left behind, when the list or the output folder cannot be used, no photo can be
-/// imported, too many are rejected, the disk is full, or the import is interrupted.
+/// UserError when the list or the output folder cannot be used, no photo can be imported, too many are rejected, the
+/// disk is full, or the import is interrupted. Started again with the same options, an import goes on behind its last
+/// whole shard, even after it was killed, and the files come out as if nothing had happened.
 std::string import_photos(const PhotoImportOptions& options, const std::atomic<bool>& interrupted);
 
 }  // namespace capture
