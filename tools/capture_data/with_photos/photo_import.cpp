@@ -15,6 +15,7 @@
 #include "capture/data/shard_set_writer.h"
 #include "capture/vision/feature_scaling.h"
 #include "capture/vision/photo_list.h"
+#include "common/photo_sample.h"
 
 namespace capture {
 
@@ -30,16 +31,6 @@ struct Outcome {
   std::optional<T> result = {};
   std::string problem = {};
 };
-
-Regions to_regions(ImageRegions&& image) {
-  Regions regions{.image_width = image.width,
-                  .image_height = image.height,
-                  .boxes = {},
-                  .features = std::move(image.features),
-                  .classes = {}};
-  for (const Box& box : image.boxes) regions.boxes.insert(regions.boxes.end(), {box.x1, box.y1, box.x2, box.y2});
-  return regions;
-}
 
 Sample to_sample(const PhotoEntry& entry, ExtractedImage&& extracted) {
   Sample sample{.id = entry.id, .titles = entry.titles, .labels = entry.labels, .views = {}, .thumbnail = {}};
