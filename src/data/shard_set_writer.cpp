@@ -191,19 +191,18 @@ struct ShardSetWriter::Impl {
     });
   }
 
-  void end_shard(Json note) {
+  /// Makes the shard whole. The index does not name it yet.
+  void end_shard() {
     writer->finish();
     writer.reset();
     const Shard& shard = shards.emplace_back(folder / shard_name(shards.size()));
     starts.push_back(starts.back() + shard.size());
+    index.shards.push_back(entry_of(shard));
+    index.samples = starts.back();
     std::vector<uint64_t> hashes;
     for (const std::string& id : ids) hashes.push_back(checksum(id));
     ids.clear();
-    write_ids(ids_path(shard.path().filename()), std::move(hashes));
-    index.shards.push_back(entry_of(shard));
-    index.samples = starts.back();
-    journal = std::move(note);
-    write_index();
+    write_ids(ids_path(index.shards.back().file), std::move(hashes));
   }
 
   void write_index() {
@@ -274,7 +273,9 @@ void ShardSetWriter::add(EncodedSample sample, const std::function<Json()>& jour
   set.writer->add(std::move(sample));
   const int64_t most = set.options.shard_samples;
   if (set.writer->bytes() >= set.options.shard_bytes || (most > 0 && set.writer->size() >= most)) {
-    set.end_shard(journal ? journal() : Json());
+    set.end_shard();
+    set.journal = journal ? journal() : Json();
+    set.write_index();
   }
 }
 
@@ -282,7 +283,8 @@ void ShardSetWriter::finish() {
   Impl& set = *impl_;
   if (set.index.complete) return;
   if (size() == 0) throw UserError({.what = "there is no sample to write", .where = set.folder.string()});
-  if (set.writer) set.end_shard(set.journal);
+  // The last shard is named by the complete index alone: there is no note of where the source stands behind it.
+  if (set.writer) set.end_shard();
   // The source first: a complete index without it could not be told from another's.
   write_file(set.folder / kSourceFile, to_text(set.options.source));
   for (const ShardEntry& entry : set.index.shards) fs::remove(set.ids_path(entry.file));

@@ -240,16 +240,16 @@ class ImportImages(unittest.TestCase):
         return process.returncode, errors
 
     def test_goes_on_where_it_was_stopped_and_gives_the_same_bytes(self):
-        photos = self.grocery_list(40, copies=3)
+        photos = self.grocery_list(12, copies=3)
         lines = photos.read_text().splitlines()
-        for bad in (3, 50, 90):
+        for bad in (3, 17, 30):
             lines.insert(bad, json.dumps({"image": f"missing{bad}.jpg", "title": "none", "id": f"missing{bad}"}))
         photos.write_text("\n".join(lines))
-        arguments = ("--list", photos, "--fit-scaling", "--feature-width", 32, "--shard-samples", 9)
+        arguments = ("--list", photos, "--fit-scaling", "--shard-samples", 4)
         whole = self.folder / "whole"
         result = self.run_import(*arguments, "--output", whole)
         self.assertEqual(result.returncode, 0, result.stderr)
-        for shards, number in ((1, signal.SIGKILL), (5, signal.SIGKILL), (8, signal.SIGINT)):
+        for shards, number in ((1, signal.SIGKILL), (3, signal.SIGKILL), (6, signal.SIGINT)):
             code, errors = self.start_and_signal(number, shards, *arguments)
             if number == signal.SIGKILL:
                 self.assertEqual(code, -signal.SIGKILL, errors)
@@ -258,18 +258,18 @@ class ImportImages(unittest.TestCase):
                 self.assertIn("interrupted", errors)
                 self.assertIn("the same command again goes on", errors)
             # What is there can be read, and nobody else's import goes on in it.
-            self.assertGreaterEqual(json.loads(self.must("inspect", self.output, "--json").stdout)["samples"], 9)
+            self.assertGreaterEqual(json.loads(self.must("inspect", self.output, "--json").stdout)["samples"], 4)
             self.assert_fails(self.run_import(*arguments, "--output", self.output, "--fit-photos", 9), "other options")
         kept = (self.output / "00000.capshard").stat().st_mtime_ns
         result = self.run_import(*arguments, "--output", self.output)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("120 photos", result.stdout)
+        self.assertIn("36 photos", result.stdout)
         self.assertIn("before the interruption", result.stdout)
         self.assertEqual((self.output / "00000.capshard").stat().st_mtime_ns, kept)
         self.assertEqual(self.files(whole), self.files(self.output))
-        self.assertEqual([row["line"] for row in self.rejects()], [4, 51, 91])
+        self.assertEqual([row["line"] for row in self.rejects()], [4, 18, 31])
         again = self.run_import(*arguments, "--output", self.output)
-        self.assertIn("was imported before, 120 photos", again.stdout)
+        self.assertIn("was imported before, 36 photos", again.stdout)
 
     def test_leaves_nothing_behind_when_interrupted_before_the_first_shard(self):
         photos = self.grocery_list(400, copies=20)
