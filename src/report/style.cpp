@@ -120,7 +120,7 @@ figcaption{font-weight:600;margin-bottom:.4rem;overflow-wrap:anywhere}
 .labels{list-style:none;margin:.5rem 0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem}
 .labels li{background:var(--tint);border-radius:6px;padding:.12rem .5rem;font-size:.83rem;overflow-wrap:anywhere}
 .key{display:inline-block;min-width:1.35em;padding:0 .3em;border-radius:4px;background:var(--accent);color:var(--page);font-size:.78rem;line-height:1.45;text-align:center}
-.labels small{color:var(--soft);margin-left:.4rem}
+.labels small{white-space:nowrap;color:var(--soft);margin-left:.4rem}
 .labels .key{margin:0 .35rem 0 -.15rem}
 .ap{margin:.4rem 0 .1rem;color:var(--soft);font-size:.9rem}
 .ap strong{font-size:1.3rem;color:var(--ink);font-variant-numeric:tabular-nums}
@@ -216,6 +216,8 @@ table{--first:7.2rem;--each:4.6rem}
 .tables th:first-child,.tables td:first-child{padding-left:.7rem}
 .run .ranking{grid-template-columns:repeat(5,minmax(0,1fr));gap:5px}
 .run .mark{margin:0 0 3px}
+.two table{--first:6.4rem;--each:3.2rem}
+.two th,.two td{padding:.45rem .4rem}
 .run .word{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .confusions li{grid-template-columns:minmax(0,1fr) 1rem minmax(0,1fr)}
 .places{grid-column:1/-1;text-align:left}

@@ -374,6 +374,7 @@ TEST(Report, TextStandsOutInEveryScheme) {
             << ink << " on " << ground << ", scheme " << schemes;
       }
     }
+    EXPECT_GE(contrast(colors.at("edge"), colors.at("page")), 3) << "controls, scheme " << schemes;
   }
   EXPECT_EQ(schemes, 3u);  // light, dark, paper
 }
