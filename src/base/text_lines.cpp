@@ -1,5 +1,6 @@
 #include "capture/base/text_lines.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -46,6 +47,34 @@ size_t last_length(std::string_view text) {
   }
   return bytes;
 }
+
+/// Where lines end. Looks for the next end of each kind once, so that a text without one kind is searched for it once.
+class LineEnds {
+ public:
+  explicit LineEnds(std::string_view text) : text_(text) {}
+
+  struct End {
+    size_t end;        ///< of the line that holds or follows a place
+    size_t next_line;  ///< where the next one begins
+  };
+
+  /// `from` may not go back.
+  End next(size_t from) {
+    if (newline_ < from || !searched_) newline_ = find('\n', from);
+    if (return_ < from || !searched_) return_ = find('\r', from);
+    searched_ = true;
+    const size_t end = std::min(newline_, return_);
+    return {end, std::min(text_.size(), newline_ == return_ + 1 ? end + 2 : end + 1)};
+  }
+
+ private:
+  size_t find(char c, size_t from) const { return std::min(text_.find(c, from), text_.size()); }
+
+  std::string_view text_;
+  size_t newline_ = 0;
+  size_t return_ = 0;
+  bool searched_ = false;
+};
 
 }  // namespace
 
@@ -97,19 +126,42 @@ std::string_view TextLines::bytes() const {
 }
 
 void TextLines::for_each(const std::function<void(int64_t, std::string_view)>& visit) const {
-  std::string_view rest = bytes();
-  for (int64_t line = 1; !rest.empty(); ++line) {
-    const size_t end = rest.find_first_of("\r\n");
-    const std::string_view text = rest.substr(0, end);
+  for_each_in(bytes(), visit);
+}
+
+std::vector<std::string_view> TextLines::parts(size_t bytes) const {
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = this->bytes(); !rest.empty();) {
+    LineEnds ends(rest);
+    const size_t end = bytes < rest.size() ? ends.next(bytes).next_line : rest.size();
+    parts.push_back(rest.substr(0, end));
+    rest.remove_prefix(end);
+  }
+  return parts;
+}
+
+void TextLines::for_each_in(std::string_view part, const std::function<void(int64_t, std::string_view)>& visit) const {
+  LineEnds ends(part);
+  size_t begin = 0;
+  for (int64_t line = 1; begin < part.size(); ++line) {
+    const auto [end, next_line] = ends.next(begin);
+    const std::string_view text = part.substr(begin, end - begin);
     if (const size_t bad = find_invalid_utf8(text); bad != std::string_view::npos) {
       throw UserError({.what = "byte " + std::to_string(bad + 1) + " of the line is not UTF-8",
-                       .where = file_and_line(path_, line),
+                       .where = file_and_line(path_, line + lines_before(part)),
                        .hint = "convert the file, for example with iconv -f GB18030 -t UTF-8"});
     }
     visit(line, strip(text));
-    if (end == std::string_view::npos) return;
-    rest.remove_prefix(rest.substr(end, 2) == "\r\n" ? end + 2 : end + 1);
+    begin = next_line;
   }
+}
+
+int64_t TextLines::lines_before(std::string_view part) const {
+  const std::string_view before = bytes().substr(0, static_cast<size_t>(part.data() - bytes().data()));
+  LineEnds ends(before);
+  int64_t count = 0;
+  for (size_t begin = 0; begin < before.size(); ++count) begin = ends.next(begin).next_line;
+  return count;
 }
 
 }  // namespace capture

@@ -4,16 +4,10 @@
 #include <limits>
 
 #include "capture/base/error.h"
-#include "capture/base/files.h"
 
 namespace capture {
 
 namespace {
-
-int32_t find(const auto& index, std::string_view id) {
-  const auto found = index.find(id);
-  return found == index.end() ? kUnknown : found->second;
-}
 
 void check_size(const ProductList& list, size_t before) {
   if (before + list.products.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
@@ -22,10 +16,6 @@ void check_size(const ProductList& list, size_t before) {
 }
 
 }  // namespace
-
-size_t GroundTruth::Hash::operator()(std::string_view text) const {
-  return static_cast<size_t>(checksum(text));
-}
 
 GroundTruth::GroundTruth(const ProductList& gallery, std::span<const ProductList> queries) {
   add_gallery(gallery);
@@ -40,21 +30,10 @@ GroundTruth::GroundTruth(const ProductList& gallery, std::span<const ProductList
   }
 }
 
-int32_t GroundTruth::find_item(std::string_view id) const {
-  return find(items_, id);
-}
-
-int32_t GroundTruth::find_query(std::string_view id) const {
-  return find(query_index_, id);
-}
-
 int32_t GroundTruth::label(const std::string& name) {
-  const auto [entry, added] = labels_.try_emplace(name, static_cast<int32_t>(label_names_.size()));
-  if (added) {
-    label_names_.push_back(name);
-    label_items_.push_back(0);
-  }
-  return entry->second;
+  const auto [number, added] = labels_.add(name);
+  if (added) label_items_.push_back(0);
+  return number;
 }
 
 void GroundTruth::add_gallery(const ProductList& gallery) {
@@ -62,12 +41,11 @@ void GroundTruth::add_gallery(const ProductList& gallery) {
   odd_.insert(odd_.end(), gallery.odd.begin(), gallery.odd.end());
   for (const ListedProduct& product : gallery.products) {
     const int32_t item_label = product.labels.empty() ? kUnknown : label(product.labels.front());
-    const auto [entry, added] = items_.try_emplace(product.id, gallery_size());
+    const auto [item, added] = items_.add(product.id);
     if (added) {
-      item_ids_.push_back(product.id);
       item_labels_.push_back(item_label);
     } else {
-      item_labels_[static_cast<size_t>(entry->second)] = item_label;
+      item_labels_[static_cast<size_t>(item)] = item_label;
       odd_.push_back({product.where, product.id, "gallery id '" + product.id + "' is listed twice",
                       "its last label counts", Oddity::ambiguous});
     }
@@ -81,9 +59,9 @@ void GroundTruth::add_queries(const ProductList& list) {
   check_size(list, queries_.size());
   odd_.insert(odd_.end(), list.odd.begin(), list.odd.end());
   for (const ListedProduct& product : list.products) {
-    const auto [entry, added] = query_index_.try_emplace(product.id, static_cast<int32_t>(queries_.size()));
+    const auto [number, added] = query_ids_.add(product.id);
     if (added) queries_.push_back({.id = product.id});
-    GroundTruthQuery& query = queries_[static_cast<size_t>(entry->second)];
+    GroundTruthQuery& query = queries_[static_cast<size_t>(number)];
     std::vector<int32_t> labels;
     for (const std::string& name : product.labels) labels.push_back(label(name));
     if (!added) {

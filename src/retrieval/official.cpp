@@ -29,11 +29,10 @@ std::string cutoffs_with(OfficialFault fault, std::span<const int64_t> at, std::
 class OddLines {
  public:
   OddLines(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at)
-      : truth_(truth), rankings_(rankings), at_(at), seen_(static_cast<size_t>(truth.gallery_size())) {}
+      : truth_(truth), rankings_(rankings), at_(at) {}
 
   void inspect(const Ranking& ranking, std::span<const OfficialScores> scores) {
     ranking_ = &ranking;
-    ++stamp_;
     note_repeated_query();
     note_whole_line(scores.front().fault);
     note_recall(scores);
@@ -94,14 +93,8 @@ class OddLines {
   }
 
   void note_items() {
-    bool twice = false;
-    for (const int32_t item : ranking_->items) {
-      if (item == kUnknown) continue;
-      int64_t& stamp = seen_[static_cast<size_t>(item)];
-      if (stamp == stamp_ && !std::exchange(twice, true)) {
-        note("gallery id " + in_quotes(truth_.item_id(item)) + " is ranked twice", "it counts twice");
-      }
-      stamp = stamp_;
+    if (ranking_->repeated != kUnknown) {
+      note("gallery id " + in_quotes(truth_.item_id(ranking_->repeated)) + " is ranked twice", "it counts twice");
     }
     const auto size = static_cast<int64_t>(ranking_->items.size());
     if (size > 0 && size < std::min<int64_t>(std::ranges::max(at_), truth_.gallery_size())) {
@@ -113,8 +106,6 @@ class OddLines {
   const Rankings& rankings_;
   std::span<const int64_t> at_;
   const Ranking* ranking_ = nullptr;
-  std::vector<int64_t> seen_;  // the last line that ranked each gallery item
-  int64_t stamp_ = 0;
   std::unordered_map<std::string, int64_t> first_line_;
   std::vector<OddLine> odd_;
 };

@@ -29,11 +29,7 @@ struct Offences {
 class StrictCheck {
  public:
   StrictCheck(const GroundTruth& truth, const Rankings& rankings, bool skip_unanswerable)
-      : truth_(truth),
-        rankings_(rankings),
-        skip_(skip_unanswerable),
-        item_seen_(static_cast<size_t>(truth.gallery_size())),
-        query_line_(truth.queries().size()) {}
+      : truth_(truth), rankings_(rankings), skip_(skip_unanswerable), query_line_(truth.queries().size()) {}
 
   /// Throws the first offence. Returns the queries left out.
   std::vector<OddLine> run() {
@@ -64,17 +60,13 @@ class StrictCheck {
   }
 
   void check_items(const Ranking& ranking, const std::string& where) {
-    ++stamp_;
     if (!ranking.unknown.empty()) {
       offences_.add(where, "query '" + ranking.query_id + "' ranks '" + ranking.unknown.front() +
                                "', which the gallery does not have");
     }
-    for (const int32_t item : ranking.items) {
-      if (item == kUnknown) continue;
-      if (std::exchange(item_seen_[static_cast<size_t>(item)], stamp_) != stamp_) continue;
-      offences_.add(
-          where, "query '" + ranking.query_id + "' ranks '" + std::string(truth_.item_id(item)) + "' more than once");
-      return;
+    if (ranking.repeated != kUnknown) {
+      offences_.add(where, "query '" + ranking.query_id + "' ranks '" + std::string(truth_.item_id(ranking.repeated)) +
+                               "' more than once");
     }
   }
 
@@ -97,9 +89,7 @@ class StrictCheck {
   const GroundTruth& truth_;
   const Rankings& rankings_;
   bool skip_;
-  std::vector<int64_t> item_seen_;   // number of the ranking that last held each gallery item
   std::vector<int64_t> query_line_;  // where each query is ranked, 0: nowhere
-  int64_t stamp_ = 0;
   Offences offences_;
   std::vector<OddLine> skipped_;
 };

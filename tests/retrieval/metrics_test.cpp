@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/base/json.h"
 #include "lists.h"
 
 namespace capture {
@@ -92,6 +93,28 @@ TEST_F(MetricsTest, RPrecisionAndReciprocalRankReadTheWholeRanking) {
   EXPECT_DOUBLE_EQ(r_precision(truth_, query("cup"), ranked("a")), 1.0 / 3);
   EXPECT_DOUBLE_EQ(reciprocal_rank(truth_, query("cup"), ranked("bdfa")), 1.0 / 4);
   EXPECT_EQ(reciprocal_rank(truth_, query("cup"), ranked("bdf")), 0.0);
+}
+
+/// make_trec_cases.py wrote these.
+TEST(Strict, AgreesWithTrecEval) {
+  const Json file = read_json(std::string(CAPTURE_TEST_DATA) + "/retrieval/trec_cases.json").root;
+  for (const Json& one : file.at("cases")) {
+    std::vector<std::pair<std::string, std::vector<std::string>>> gallery;
+    for (const int label : one.at("gallery"))
+      gallery.push_back({std::to_string(gallery.size()), {std::to_string(label)}});
+    std::vector<std::string> labels;
+    for (const int label : one.at("query")) labels.push_back(std::to_string(label));
+    const GroundTruth truth(list_of("gallery", gallery), std::vector{list_of("query", {{"q", labels}})});
+    const auto ranking = one.at("ranking").get<std::vector<int32_t>>();
+    const Json& expected = one.at("expected");
+    for (const int64_t n : file.at("depths")) {
+      const StrictScores scores = strict_scores(truth, truth.query(0), ranking, n);
+      EXPECT_EQ(scores.precision, expected.at("P_" + std::to_string(n)).get<double>()) << one;
+      EXPECT_EQ(scores.recall, expected.at("recall_" + std::to_string(n)).get<double>()) << one;
+    }
+    EXPECT_EQ(r_precision(truth, truth.query(0), ranking), expected.at("Rprec").get<double>()) << one;
+    EXPECT_EQ(reciprocal_rank(truth, truth.query(0), ranking), expected.at("recip_rank").get<double>()) << one;
+  }
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Benchmark {
 Benchmark add_train(CLI::App& app);
 Benchmark add_embed(CLI::App& app);
 Benchmark add_load(CLI::App& app);
+Benchmark add_search(CLI::App& app);
 
 /// Seconds of each of `count` calls, after one that is not counted.
 std::vector<double> time_calls(int64_t count, const std::function<void()>& call);

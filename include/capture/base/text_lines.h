@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "capture/base/files.h"
 
@@ -22,10 +23,19 @@ class TextLines {
   /// lives as long as this object. UserError, naming the line, on bytes that are not UTF-8.
   void for_each(const std::function<void(int64_t line, std::string_view text)>& visit) const;
 
+  /// The text cut into parts of about `bytes` bytes that hold whole lines, for threads to share.
+  std::vector<std::string_view> parts(size_t bytes) const;
+
+  /// for_each over one of the parts, in which lines are numbered from 1; in errors they are numbered from the file's
+  /// start.
+  void for_each_in(std::string_view part, const std::function<void(int64_t line, std::string_view text)>& visit) const;
+
   const std::filesystem::path& path() const { return path_; }
   std::string_view bytes() const;
 
  private:
+  int64_t lines_before(std::string_view part) const;
+
   std::filesystem::path path_;
   MappedFile file_;
 };

@@ -5,15 +5,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "capture/retrieval/id_table.h"
 #include "capture/retrieval/product_list.h"
 
 namespace capture {
-
-/// Stands for an id that no list holds, and for the label of something that has none.
-inline constexpr int32_t kUnknown = -1;
 
 struct GroundTruthQuery {
   std::string id;
@@ -34,17 +31,18 @@ class GroundTruth {
   GroundTruth(const ProductList& gallery, std::span<const ProductList> queries);
 
   int32_t gallery_size() const { return static_cast<int32_t>(item_labels_.size()); }
-  std::string_view item_id(int32_t item) const { return item_ids_[static_cast<size_t>(item)]; }
+  const IdTable& items() const { return items_; }
+  std::string_view item_id(int32_t item) const { return items_.id(item); }
   int32_t item_label(int32_t item) const { return item_labels_[static_cast<size_t>(item)]; }
   /// kUnknown when the gallery has no such id.
-  int32_t find_item(std::string_view id) const;
+  int32_t find_item(std::string_view id) const { return items_.find(id); }
 
   const std::vector<GroundTruthQuery>& queries() const { return queries_; }
   const GroundTruthQuery& query(int32_t query) const { return queries_[static_cast<size_t>(query)]; }
   /// kUnknown when no query list has such an id.
-  int32_t find_query(std::string_view id) const;
+  int32_t find_query(std::string_view id) const { return query_ids_.find(id); }
 
-  std::string_view label_name(int32_t label) const { return label_names_[static_cast<size_t>(label)]; }
+  std::string_view label_name(int32_t label) const { return labels_.id(label); }
   /// How many gallery items carry the label.
   int64_t items_with(int32_t label) const { return label_items_[static_cast<size_t>(label)]; }
 
@@ -53,22 +51,14 @@ class GroundTruth {
   const std::vector<OddLine>& odd() const { return odd_; }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const;
-  };
-  using Index = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
-
   int32_t label(const std::string& name);
   void add_gallery(const ProductList& gallery);
   void add_queries(const ProductList& queries);
 
-  Index items_;
-  Index query_index_;
-  Index labels_;
-  std::vector<std::string> item_ids_;
+  IdTable items_;
+  IdTable query_ids_;
+  IdTable labels_;
   std::vector<int32_t> item_labels_;
-  std::vector<std::string> label_names_;
   std::vector<int64_t> label_items_;
   std::vector<GroundTruthQuery> queries_;
   std::vector<OddLine> odd_;

@@ -15,6 +15,7 @@ struct Ranking {
   int32_t query = kUnknown;          ///< index into the ground truth's queries
   std::vector<int32_t> items;        ///< gallery items, best first; kUnknown for an id that the gallery lacks
   std::vector<std::string> unknown;  ///< the ids behind each kUnknown, in order
+  int32_t repeated = kUnknown;       ///< the item that is the first to stand a second time
   std::vector<float> scores;         ///< one an item, or empty: files have none
   int64_t line = 0;                  ///< its line in the file, or its number, from 1
 };
@@ -29,7 +30,7 @@ struct Rankings {
 };
 
 /// Every line of the file is a ranking, an empty one too: nothing is refused here but a file that cannot be read, is
-/// empty or is not UTF-8. The protocols decide what ids that no list holds mean.
+/// empty or is not UTF-8. The protocols decide what ids that no list holds mean. Reads on every core.
 Rankings read_rankings(const std::filesystem::path& path, const GroundTruth& truth);
 
 /// Writes the same format, all or nothing, the first `depth` items of each ranking (0: all). UserError when an id holds

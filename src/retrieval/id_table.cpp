@@ -1,0 +1,155 @@
+#include "capture/retrieval/id_table.h"
+
+#include <bit>
+#include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "capture/base/files.h"
+
+namespace capture {
+
+namespace {
+
+/// An id of more bytes is known by its checksum.
+constexpr size_t kShort = 15;
+/// How many bytes are searched for commas at once.
+constexpr size_t kBlock = 64;
+
+/// For each length of a short id: what to keep of its two words.
+constexpr auto kKept = [] {
+  std::array<std::array<uint64_t, 2>, kShort + 1> kept{};
+  for (size_t length = 0; length <= kShort; ++length) {
+    const size_t low = length < 8 ? length : 8, high = length - low;
+    kept[length] = {low == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * low) - 1, (uint64_t{1} << 8 * high) - 1};
+  }
+  return kept;
+}();
+
+uint64_t word(const char* bytes) {
+  uint64_t value;
+  std::memcpy(&value, bytes, sizeof value);
+  return std::endian::native == std::endian::little ? value : __builtin_bswap64(value);
+}
+
+/// Bit i is set when bytes[i] is a comma.
+uint64_t commas(const char* bytes) {
+  uint64_t bits = 0;
+#ifdef __SSE2__
+  for (size_t i = 0; i < kBlock; i += 16) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
+    const int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_set1_epi8(',')));
+    bits |= static_cast<uint64_t>(static_cast<uint32_t>(equal)) << i;
+  }
+#else
+  for (size_t i = 0; i < kBlock; ++i) bits |= uint64_t{bytes[i] == ','} << i;
+#endif
+  return bits;
+}
+
+}  // namespace
+
+IdTable::Key IdTable::key_of(std::string_view id) {
+  const uint64_t tag = (id.size() <= kShort ? id.size() + 1 : 0xFF) << 56;
+  if (id.size() > kShort) return {checksum(id), tag | (id.size() & 0xFFFFFFFF)};
+  char bytes[16] = {};
+  std::memcpy(bytes, id.data(), id.size());
+  return {word(bytes), word(bytes + 8) | tag};
+}
+
+int32_t IdTable::find(Key key, std::string_view id) const {
+  const size_t last = keys_.size() - 1;
+  for (size_t place = place_of(key);; place = (place + 1) & last) {
+    if (keys_[place] == key && (id.size() <= kShort || ids_[static_cast<size_t>(numbers_[place])] == id)) {
+      return numbers_[place];
+    }
+    if (keys_[place] == Key{}) return kUnknown;
+  }
+}
+
+std::pair<int32_t, bool> IdTable::add(std::string_view id) {
+  const Key key = key_of(id);
+  if (const int32_t found = find(key, id); found != kUnknown) return {found, false};
+  ids_.emplace_back(id);
+  if (3 * ids_.size() > keys_.size()) {
+    rebuild(2 * keys_.size());
+  } else {
+    insert(key, size() - 1);
+  }
+  return {size() - 1, true};
+}
+
+void IdTable::insert(Key key, int32_t number) {
+  size_t place = place_of(key);
+  while (keys_[place] != Key{}) place = (place + 1) & (keys_.size() - 1);
+  keys_[place] = key;
+  numbers_[place] = number;
+}
+
+void IdTable::rebuild(size_t places) {
+  keys_.assign(places, Key{});
+  numbers_.assign(places, kUnknown);
+  shift_ = 64 - std::countr_zero(places);
+  for (int32_t number = 0; number < size(); ++number) insert(key_of(id(number)), number);
+}
+
+/// Ids whose places are on their way from memory, so that many are under way at once.
+class IdTable::Batch {
+ public:
+  Batch(const IdTable& table, std::vector<int32_t>& numbers) : table_(table), numbers_(numbers) {}
+
+  void add(Key key, std::string_view id) {
+    const size_t place = table_.place_of(key);
+    __builtin_prefetch(&table_.keys_[place]);
+    __builtin_prefetch(&table_.numbers_[place]);
+    asked_[count_++] = {key, id};
+    if (count_ == kSize) look_up();
+  }
+
+  void look_up() {
+    for (size_t i = 0; i < count_; ++i) numbers_.push_back(table_.find(asked_[i].key, asked_[i].id));
+    count_ = 0;
+  }
+
+ private:
+  static constexpr size_t kSize = 32;
+  struct Asked {
+    Key key;
+    std::string_view id;
+  };
+
+  const IdTable& table_;
+  std::vector<int32_t>& numbers_;
+  std::array<Asked, kSize> asked_;
+  size_t count_ = 0;
+};
+
+void IdTable::find_all(std::string_view text, std::vector<int32_t>& numbers) const {
+  Batch batch(*this, numbers);
+  size_t begin = 0;
+  const auto ask = [&](size_t end) {
+    const std::string_view id = text.substr(begin, end - begin);
+    if (id.size() <= kShort && begin + 16 <= text.size()) {
+      // The usual case: two words at once, where the bytes behind the id can be read too.
+      const auto& kept = kKept[id.size()];
+      batch.add({word(id.data()) & kept[0], (word(id.data() + 8) & kept[1]) | (id.size() + 1) << 56}, id);
+    } else {
+      batch.add(key_of(id), id);
+    }
+    begin = end + 1;
+  };
+  size_t block = 0;
+  for (; block + kBlock <= text.size(); block += kBlock) {
+    for (uint64_t bits = commas(text.data() + block); bits != 0; bits &= bits - 1) {
+      ask(block + static_cast<size_t>(std::countr_zero(bits)));
+    }
+  }
+  for (; block < text.size(); ++block) {
+    if (text[block] == ',') ask(block);
+  }
+  ask(text.size());
+  batch.look_up();
+}
+
+}  // namespace capture
