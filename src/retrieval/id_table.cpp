@@ -1,6 +1,7 @@
 #include "capture/retrieval/id_table.h"
 
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -94,61 +95,64 @@ void IdTable::rebuild(size_t places) {
   for (int32_t number = 0; number < size(); ++number) insert(key_of(id(number)), number);
 }
 
-/// Ids whose places are on their way from memory, so that many are under way at once.
+/// Ids that are looked up together: while one is on its way from memory, others are asked for.
 class IdTable::Batch {
  public:
   Batch(const IdTable& table, std::vector<int32_t>& numbers) : table_(table), numbers_(numbers) {}
 
-  void add(Key key, std::string_view id) {
-    const size_t place = table_.place_of(key);
-    __builtin_prefetch(&table_.keys_[place]);
-    __builtin_prefetch(&table_.numbers_[place]);
-    asked_[count_++] = {key, id};
-    if (count_ == kSize) look_up();
+  void add(Key key, const char* id, size_t size) {
+    keys_[count_] = key;
+    ids_[count_] = {id, size};
+    if (++count_ == kSize) look_up();
   }
 
   void look_up() {
-    for (size_t i = 0; i < count_; ++i) numbers_.push_back(table_.find(asked_[i].key, asked_[i].id));
+    const Key* const keys = table_.keys_.data();
+    const int32_t* const known = table_.numbers_.data();
+    const size_t before = numbers_.size();
+    numbers_.resize(before + count_);
+    int32_t* const found = numbers_.data() + before;
+    for (size_t i = 0; i < count_; ++i) {
+      const size_t place = table_.place_of(keys_[i]);
+      // Nearly always the first place; and only a short id's key says everything.
+      const bool there = keys[place] == keys_[i] && ids_[i].size() <= kShort;
+      found[i] = there ? known[place] : table_.find(keys_[i], ids_[i]);
+    }
     count_ = 0;
   }
 
  private:
-  static constexpr size_t kSize = 32;
-  struct Asked {
-    Key key;
-    std::string_view id;
-  };
+  static constexpr size_t kSize = 64;
 
   const IdTable& table_;
   std::vector<int32_t>& numbers_;
-  std::array<Asked, kSize> asked_;
+  std::array<Key, kSize> keys_;
+  std::array<std::string_view, kSize> ids_;
   size_t count_ = 0;
 };
 
 void IdTable::find_all(std::string_view text, std::vector<int32_t>& numbers) const {
   Batch batch(*this, numbers);
-  size_t begin = 0;
-  const auto ask = [&](size_t end) {
-    const std::string_view id = text.substr(begin, end - begin);
-    if (id.size() <= kShort && begin + 16 <= text.size()) {
+  const char *id = text.data(), *const end = id + text.size();
+  const auto ask = [&](const char* comma) {
+    const auto size = static_cast<size_t>(comma - id);
+    if (size <= kShort && end - id >= 16) {
       // The usual case: two words at once, where the bytes behind the id can be read too.
-      const auto& kept = kKept[id.size()];
-      batch.add({word(id.data()) & kept[0], (word(id.data() + 8) & kept[1]) | (id.size() + 1) << 56}, id);
+      const auto& kept = kKept[size];
+      batch.add({word(id) & kept[0], (word(id + 8) & kept[1]) | (size + 1) << 56}, id, size);
     } else {
-      batch.add(key_of(id), id);
+      batch.add(key_of({id, size}), id, size);
     }
-    begin = end + 1;
+    id = comma + 1;
   };
-  size_t block = 0;
-  for (; block + kBlock <= text.size(); block += kBlock) {
-    for (uint64_t bits = commas(text.data() + block); bits != 0; bits &= bits - 1) {
-      ask(block + static_cast<size_t>(std::countr_zero(bits)));
-    }
+  const char* block = text.data();
+  for (; end - block >= static_cast<std::ptrdiff_t>(kBlock); block += kBlock) {
+    for (uint64_t bits = commas(block); bits != 0; bits &= bits - 1) ask(block + std::countr_zero(bits));
   }
-  for (; block < text.size(); ++block) {
-    if (text[block] == ',') ask(block);
+  for (; block != end; ++block) {
+    if (*block == ',') ask(block);
   }
-  ask(text.size());
+  ask(end);
   batch.look_up();
 }
 
