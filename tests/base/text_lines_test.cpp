@@ -37,6 +37,27 @@ TEST_F(TextLinesTest, EveryLineEndCounts) {
   EXPECT_THAT(lines("\n"), ElementsAre(""));
 }
 
+TEST_F(TextLinesTest, PartsHoldWholeLinesAndAllOfThem) {
+  for (const std::string bytes : {"a\nb\r\nc\rd", "one\r\ntwo\r\nthree\r\n", "\r\r\n\n\n\r", "alone"}) {
+    const std::vector<std::string> expected = lines(bytes);
+    const TextLines text(path_);
+    for (size_t size = 0; size <= bytes.size(); ++size) {
+      std::string joined;
+      std::vector<std::string> found;
+      for (const std::string_view part : text.parts(size)) {
+        joined += part;
+        int64_t last = 0;
+        text.for_each_in(part, [&](int64_t line, std::string_view content) {
+          EXPECT_EQ(line, ++last);
+          found.emplace_back(content);
+        });
+      }
+      EXPECT_EQ(joined, bytes);
+      EXPECT_EQ(found, expected) << "parts of " << size;
+    }
+  }
+}
+
 TEST_F(TextLinesTest, WhiteSpaceOfAnyScriptIsStrippedAtTheEndsAlone) {
   EXPECT_THAT(lines(" a b \t\x1c\n\u3000\u00a0面 霜\u2003\u3000\n\u0085\u2028\n"), ElementsAre("a b", "面 霜", ""));
   EXPECT_EQ(strip("\ufeff a"), "\ufeff a") << "a byte-order mark is no white space";

@@ -62,5 +62,25 @@ class Load(unittest.TestCase):
         self.assertIn("Example: capture_bench load", text)
 
 
+class Search(unittest.TestCase):
+    def test_finds_the_same_in_float32_and_bfloat16_and_saves_it(self):
+        found = []
+        for dtype in ("fp32", "bf16"):
+            with tempfile.TemporaryDirectory() as folder:
+                command = [BIN / "capture_bench", "search", "--queries", "30", "--gallery", "500", "--width", "33",
+                           "--depth", "7", "--rounds", "1", "--dtype", dtype, "--save", folder]
+                done = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                line = json.loads(done.stdout)
+                self.assertEqual((line["bench"], line["dtype"], line["depth"]), ("search", dtype, 7))
+                self.assertGreater(line["queries_per_s"], 0)
+                files = {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir()}
+                self.assertEqual({name: len(bytes_) for name, bytes_ in files.items()},
+                                 {"gallery.f32": 500 * 33 * 4, "queries.f32": 30 * 33 * 4, "items.i32": 30 * 7 * 4,
+                                  "scores.f32": 30 * 7 * 4})
+                found.append(files)
+        self.assertEqual(*found)
+
+
 if __name__ == "__main__":
     unittest.main()

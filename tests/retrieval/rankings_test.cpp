@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
 #include <string>
 
 #include "capture/base/error.h"
@@ -37,6 +40,77 @@ TEST_F(RankingsTest, EveryLineIsARanking) {
   EXPECT_THAT(rankings.lines[2].items, IsEmpty());
   EXPECT_EQ(rankings.lines[3].query_id, "q9");
   EXPECT_EQ(rankings.where(rankings.lines[3]), path_.string() + ":4");
+}
+
+TEST_F(RankingsTest, TheFirstItemThatStandsTwiceIsNoted) {
+  write_file(path_, "q1,g3,x,g1,x,g1,g3\nq2,g1,g2,g3\n");
+  const Rankings rankings = read_rankings(path_, truth_);
+  EXPECT_EQ(rankings.lines[0].repeated, 0) << "x is in no list";
+  EXPECT_EQ(rankings.lines[1].repeated, kUnknown) << "a line knows nothing of the one before";
+}
+
+TEST_F(RankingsTest, LargeFilesAreReadInPartsAsOneText) {
+  std::string text;
+  for (int line = 0; line < 3000; ++line) {
+    text += line % 2 == 0 ? "q1" : "q2";
+    for (int i = 0; i < 1000; ++i) text += (i + line) % 7 == 0 ? ",g3" : ",a longer id, that is unknown";
+    text += line % 3 == 0 ? "\r\n" : "\n";
+  }
+  write_file(path_, text);
+  const Rankings rankings = read_rankings(path_, truth_);
+  ASSERT_THAT(rankings.lines, SizeIs(3000));
+  EXPECT_EQ(rankings.checksum, checksum(text));
+  for (int line = 0; line < 3000; ++line) {
+    const Ranking& ranking = rankings.lines[static_cast<size_t>(line)];
+    ASSERT_EQ(ranking.line, line + 1);
+    ASSERT_EQ(ranking.query, line % 2);
+    ASSERT_EQ(ranking.items[static_cast<size_t>(std::ranges::find(ranking.items, 2) - ranking.items.begin())], 2);
+    ASSERT_EQ(ranking.items.size(), ranking.unknown.size() + static_cast<size_t>(std::ranges::count(ranking.items, 2)));
+  }
+  write_file(path_, text + "q1,\xff\n");
+  try {
+    read_rankings(path_, truth_);
+    ADD_FAILURE();
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr(":3001: byte 4 of the line is not UTF-8"));
+  }
+}
+
+/// Ids of every length around the one from which they are known by a checksum, at every place of a text.
+TEST(IdTable, FindsWhatWasAddedAndNothingElse) {
+  std::mt19937 random(1);
+  IdTable table;
+  std::map<std::string, int32_t> numbers;
+  const auto draw = [&] {
+    std::string id(random() % 24, ' ');
+    for (char& c : id) c = static_cast<char>(random() % 20 == 0 ? random() % 256 : "0123"[random() % 4]);
+    std::erase(id, ',');
+    return id;
+  };
+  for (int i = 0; i < 20000; ++i) {
+    const std::string id = draw();
+    const auto [entry, fresh] = numbers.try_emplace(id, table.size());
+    EXPECT_EQ(table.add(id), std::pair(entry->second, fresh));
+  }
+  ASSERT_EQ(static_cast<size_t>(table.size()), numbers.size());
+  for (const auto& [id, number] : numbers) ASSERT_EQ(table.id(number), id);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text;
+    std::vector<int32_t> expected;
+    for (uint32_t left = random() % 100 + 1; left > 0; --left) {
+      const auto known = std::next(numbers.begin(), random() % 50);
+      const std::string id = random() % 2 == 0 ? draw() : known->first;
+      const auto found = numbers.find(id);
+      expected.push_back(found == numbers.end() ? kUnknown : found->second);
+      text += id + (left > 1 ? "," : "");
+      ASSERT_EQ(table.find(id), expected.back());
+    }
+    // A copy without room behind it: nothing past the text may be read.
+    const std::vector<char> exact(text.begin(), text.end());
+    std::vector<int32_t> got;
+    table.find_all({exact.data(), exact.size()}, got);
+    ASSERT_EQ(got, expected) << text;
+  }
 }
 
 TEST_F(RankingsTest, WhatIsWrittenReadsBack) {
