@@ -148,6 +148,10 @@ h5 strong{font-size:1.15rem;font-variant-numeric:tabular-nums}
 .run .title,.run .label{display:none}
 .run .mark{font-size:.7rem;white-space:nowrap}
 .run .mark .key{margin-left:.15rem;min-width:1.2em;padding:0 .2em;font-size:.68rem}
+.plain .run .ranking{grid-template-columns:minmax(0,1fr);gap:4px}
+.plain .run li{flex-direction:row;align-items:baseline;gap:.6rem;padding:2px 8px}
+.plain .run .mark{flex:0 0 5.4rem;margin:0}
+.plain .run .title{display:block;margin:0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .controls{display:flex;flex-wrap:wrap;gap:.7rem 1rem;align-items:end;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px 14px;margin-top:.6rem}
 .controls label{display:grid;gap:.2rem;font-size:.82rem;color:var(--soft);min-width:0}
 .controls select,.controls input,.pager button{font:inherit;font-size:.93rem;color:var(--ink);background:var(--page);border:1px solid var(--edge);border-radius:7px;padding:.35rem .6rem;min-height:2.3rem;max-width:100%}

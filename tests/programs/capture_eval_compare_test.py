@@ -129,7 +129,7 @@ class Figures(CompareTest):
 
     def test_several_runs_are_held_against_the_first_and_adjusted(self):
         other = self.lists.evaluate("other", self.lists.bad({0}))
-        got = json.loads(self.compare(self.good, self.bad, other, "--json", "--names", "a,b,c").stdout)
+        got = json.loads(self.compare("--names", "a,b,c", self.good, self.bad, other, "--json").stdout)
         self.assertEqual([(pair["first"], pair["second"]) for pair in got["pairs"]], [("a", "b"), ("a", "c")])
         p = [pair["figures"]["strict"]["mAP@10"]["p"] for pair in got["pairs"]]
         adjusted = [pair["figures"]["strict"]["mAP@10"]["p_adjusted"] for pair in got["pairs"]]

@@ -206,7 +206,8 @@ void add_compare_options(CLI::App& app, CompareArguments& arguments) {
       ->required()
       ->expected(2, 64);
   app.add_option("--names", arguments.names, "What to call the runs; by default what differs in their paths")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--metric", arguments.metric,
                  "The figure to look at by label and by query; by default strict mAP at the first cutoff");
   app.add_option("--flips", arguments.paired.flips, "Random patterns of the test; few queries are counted out")
