@@ -1,6 +1,7 @@
 #include "capture_search/gallery_search.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <chrono>
 #include <unordered_set>
@@ -16,6 +17,22 @@ namespace capture {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// While in scope, LibTorch works on one thread if there is too little to do for several: they would wait for each
+/// other longer than they work, and on a busy machine a hundred times as long.
+class ThreadScope {
+ public:
+  explicit ThreadScope(double multiplications) : before_(at::get_num_threads()) {
+    if (multiplications < kWorthSharing) at::set_num_threads(1);
+  }
+  ~ThreadScope() { at::set_num_threads(before_); }
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  static constexpr double kWorthSharing = 1e9;  // some tens of milliseconds of one core
+  int before_;
+};
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -74,6 +91,7 @@ GallerySearch::GallerySearch(const SearchArguments& arguments, const Dataset& ga
   auto start = Clock::now();
   model_ = load_model(subject_.weights);
   model_->to(device_);
+  for (const at::Tensor& parameter : model_->parameters()) parameters_ += static_cast<double>(parameter.numel());
   loading_.model = milliseconds_since(start);
   start = Clock::now();
   ProgressBar progress("embedding the gallery", gallery_.size(), "items");
@@ -94,12 +112,18 @@ const at::Tensor& GallerySearch::gallery_side(Recipe recipe) {
 std::vector<std::vector<Match>> GallerySearch::search(std::span<const Sample> samples, std::span<const Recipe> recipes,
                                                       int64_t depth, AnswerTimes& times) {
   auto start = Clock::now();
-  const PairEmbeddings pairs = embed_samples(model_, device_, samples, *tokenizer_, subject_.embedder);
+  PairEmbeddings pairs;
+  {
+    // Every parameter meets every token or region, of which there are some tens.
+    const ThreadScope threads(parameters_ * 64 * static_cast<double>(samples.size()));
+    pairs = embed_samples(model_, device_, samples, *tokenizer_, subject_.embedder);
+  }
   times.embedding = milliseconds_since(start);
   start = Clock::now();
   std::map<std::string, std::vector<int64_t>> groups;  // the questions of each recipe
   for (size_t i = 0; i < recipes.size(); ++i) groups[name_of(recipes[i])].push_back(static_cast<int64_t>(i));
   std::vector<std::vector<Match>> found(samples.size());
+  const ThreadScope threads(static_cast<double>(pairs_.text_projection.numel() * std::ssize(samples)));
   for (const auto& [name, rows] : groups) {
     const Recipe recipe = parse_recipe(name);
     const at::Tensor vectors = apply(recipe, RecipeSide::query, pairs).index_select(0, at::tensor(rows, at::kLong));

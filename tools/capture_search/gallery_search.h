@@ -64,6 +64,7 @@ class GallerySearch {
   std::vector<std::string_view> ids_;
   std::unique_ptr<Tokenizer> tokenizer_;
   HybridStreamModel model_ = nullptr;
+  double parameters_ = 0;
   PairEmbeddings pairs_;
   std::map<std::string, at::Tensor> sides_;  // the gallery's vectors under the recipes asked for so far
   LoadingTimes loading_;
