@@ -101,12 +101,13 @@ GallerySearch::GallerySearch(const SearchArguments& arguments, const Dataset& ga
   loading_.gallery = milliseconds_since(start);
 }
 
-const at::Tensor& GallerySearch::gallery_side(Recipe recipe) {
+const Searcher& GallerySearch::gallery_side(Recipe recipe) {
   // What the query's side is made of does not matter here.
   const Recipe alike{recipe.stage, recipe.gallery, recipe.gallery};
-  const auto [at, added] = sides_.try_emplace(name_of(alike));
-  if (added) at->second = apply(alike, RecipeSide::gallery, pairs_).to(device_);
-  return at->second;
+  const std::string name = name_of(alike);
+  const auto known = sides_.find(name);
+  if (known != sides_.end()) return known->second;
+  return sides_.emplace(name, Searcher(apply(alike, RecipeSide::gallery, pairs_), ids_)).first->second;
 }
 
 std::vector<std::vector<Match>> GallerySearch::search(std::span<const Sample> samples, std::span<const Recipe> recipes,
@@ -127,7 +128,7 @@ std::vector<std::vector<Match>> GallerySearch::search(std::span<const Sample> sa
   for (const auto& [name, rows] : groups) {
     const Recipe recipe = parse_recipe(name);
     const at::Tensor vectors = apply(recipe, RecipeSide::query, pairs).index_select(0, at::tensor(rows, at::kLong));
-    auto matches = exact_search(vectors.to(device_), gallery_side(recipe), ids_, {.depth = depth});
+    auto matches = gallery_side(recipe).search(vectors, depth);
     for (size_t i = 0; i < rows.size(); ++i) found[static_cast<size_t>(rows[i])] = std::move(matches[i]);
   }
   times.search = milliseconds_since(start);

@@ -56,7 +56,7 @@ class GallerySearch {
                                          int64_t depth, AnswerTimes& times);
 
  private:
-  const at::Tensor& gallery_side(Recipe recipe);
+  const Searcher& gallery_side(Recipe recipe);
 
   Subject subject_;
   at::Device device_;
@@ -66,7 +66,7 @@ class GallerySearch {
   HybridStreamModel model_ = nullptr;
   double parameters_ = 0;
   PairEmbeddings pairs_;
-  std::map<std::string, at::Tensor> sides_;  // the gallery's vectors under the recipes asked for so far
+  std::map<std::string, Searcher> sides_;  // the gallery under the recipes asked for so far
   LoadingTimes loading_;
 };
 
