@@ -2,9 +2,18 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "capture/model/attention.h"
 
 namespace capture {
+
+namespace {
+
+/// Of QuickGELU.
+constexpr double kSlope = 1.702;
+
+}  // namespace
 
 CoBlockImpl::CoBlockImpl(const CoBlockOptions& options)
     : norm_1(register_module("norm_1", LayerNorm(options.width))),
@@ -22,10 +31,35 @@ at::Tensor CoBlockImpl::context(const at::Tensor& x, const at::Tensor& bias) con
 
 at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
   // QuickGELU, a·sigmoid(1.702a), is silu(1.702a)/1.702: both factors ride along with the two products.
-  constexpr double kSlope = 1.702;
   const at::Tensor rows = norm_2->forward(x).flatten(0, -2);
+  if (up_.serves(up->weight) && down_.serves(down->weight)) {
+    return x + down_(up_(rows, Activation::silu)).view(x.sizes());
+  }
   const at::Tensor inner = at::silu(at::addmm(up->bias, rows, up->weight.t(), kSlope, kSlope));
   return x + at::addmm(down->bias, inner, down->weight.t(), 1.0, 1.0 / kSlope).view(x.sizes());
+}
+
+void CoBlockImpl::pack(at::ScalarType type, bool for_positions) {
+  out->pack(type);
+  if (!up_.made_of(up->weight, type)) up_ = PackedProduct(up->weight, up->bias, type, kSlope, kSlope);
+  if (!down_.made_of(down->weight, type)) down_ = PackedProduct(down->weight, down->bias, type, 1.0 / kSlope);
+  if (!for_positions) {
+    qkv->pack(type);
+    return;
+  }
+  for (const auto& [packed, part] : {std::pair(&queries_, queries()), std::pair(&keys_values_, keys_values())}) {
+    if (!packed->made_of(part.weight, type)) *packed = PackedProduct(part.weight, part.bias, type);
+  }
+}
+
+CoBlockImpl::Part CoBlockImpl::queries() const {
+  const int64_t width = qkv->weight.size(1);
+  return {qkv->weight.narrow(0, 0, width), qkv->bias.narrow(0, 0, width)};
+}
+
+CoBlockImpl::Part CoBlockImpl::keys_values() const {
+  const int64_t width = qkv->weight.size(1);
+  return {qkv->weight.narrow(0, width, 2 * width), qkv->bias.narrow(0, width, 2 * width)};
 }
 
 at::Tensor CoBlockImpl::forward(const at::Tensor& x, const at::Tensor& bias) const {
@@ -44,15 +78,12 @@ at::Tensor CoBlockImpl::forward_positions(const at::Tensor& x, const at::Tensor&
     for (const int64_t position : positions) chosen.push_back(all.select(1, position));
     return at::stack(chosen, 1);
   };
-  const int64_t width = x.size(2);
-  const at::Tensor y = norm_1->forward(x);
-  const auto part = [&](const at::Tensor& tensor, int64_t first, int64_t count) {
-    return tensor.narrow(0, first * width, count * width);
+  const auto product = [](const PackedProduct& packed, const Part& part, const at::Tensor& rows) {
+    return packed.serves(part.weight) ? packed(rows) : at::linear(rows, part.weight, part.bias);
   };
-  const at::Tensor queries = at::linear(at_positions(y), part(qkv->weight, 0, 1), part(qkv->bias, 0, 1));
-  const at::Tensor pairs = at::linear(y, part(qkv->weight, 1, 2), part(qkv->bias, 1, 2));
-  const auto q = split_heads(queries, 1, heads_);
-  const auto kv = split_heads(pairs, 2, heads_);
+  const at::Tensor y = norm_1->forward(x);
+  const auto q = split_heads(product(queries_, queries(), at_positions(y)), 1, heads_);
+  const auto kv = split_heads(product(keys_values_, keys_values(), y), 2, heads_);
   return mlp(at_positions(x) + out->forward(attend(q[0], kv[0], kv[1], bias, 0.0)));
 }
 

@@ -176,14 +176,15 @@ PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const 
 }
 
 PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
-  States states = embedded(batch);
-  run_streams(states);
-  PairEmbeddings embeddings = projections(states);
   if (cross->empty() && co_transformer->empty()) {
+    PairEmbeddings embeddings = project(batch);
     embeddings.text_pooled = embeddings.text_projection;
     embeddings.region_pooled = embeddings.region_projection;
     return embeddings;
   }
+  States states = embedded(batch);
+  run_streams(states);
+  PairEmbeddings embeddings = projections(states);
   std::tie(states.text, states.regions) =
       cross->forward(states.text, states.regions, states.text_bias, states.region_bias);
   at::Tensor text = first(states.text);
@@ -203,8 +204,24 @@ PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
 
 PairEmbeddings HybridStreamModelImpl::project(const PairBatch& batch) const {
   States states = embedded(batch);
-  run_streams(states);
+  states.text = text_stream->forward_first(states.text, states.text_bias);
+  states.regions = image_stream->forward_first(states.regions, states.region_bias);
   return projections(states);
+}
+
+void HybridStreamModelImpl::pack(at::ScalarType type) {
+  const auto pack_all = [&](const torch::nn::Module& part) {
+    for (const auto& module : part.modules()) {
+      if (const auto linear = std::dynamic_pointer_cast<LinearImpl>(module)) linear->pack(type);
+    }
+  };
+  region_embedding->feature->pack(type);
+  for (Linear linear : {text_projection, region_projection, text_output, region_output}) linear->pack(type);
+  pack_all(*text_stream);
+  pack_all(*image_stream);
+  pack_all(*cross);
+  auto& blocks = co_transformer->layers;
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_positions=*/i + 1 == blocks.size());
 }
 
 at::Tensor HybridStreamModelImpl::token_scores(const at::Tensor& text_sequence) const {

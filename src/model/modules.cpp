@@ -9,7 +9,15 @@ LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
       bias(register_parameter("bias", at::empty({outputs}))) {}
 
 at::Tensor LinearImpl::forward(const at::Tensor& x) const {
-  return at::linear(x, weight, bias);
+  return packed_.serves(weight) ? packed_(x) : at::linear(x, weight, bias);
+}
+
+at::Tensor LinearImpl::forward_gelu(const at::Tensor& x) const {
+  return packed_.serves(weight) ? packed_(x, Activation::gelu) : at::gelu(at::linear(x, weight, bias));
+}
+
+void LinearImpl::pack(at::ScalarType type) {
+  if (!packed_.made_of(weight, type)) packed_ = PackedProduct(weight, bias, type);
 }
 
 LayerNormImpl::LayerNormImpl(int64_t width)

@@ -23,7 +23,7 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t inner, double dropout)
       dropout_(dropout) {}
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) const {
-  const at::Tensor added = down->forward(at::gelu(up->forward(x)));
+  const at::Tensor added = down->forward(up->forward_gelu(x));
   return add_and_normalise(x, added, norm, dropout_, is_training());
 }
 
@@ -34,16 +34,30 @@ TransformerLayerImpl::TransformerLayerImpl(const LayerOptions& options)
       feed_forward(register_module("feed_forward", FeedForward(options.width, options.feed_forward, options.dropout))),
       options_(options) {}
 
+at::Tensor TransformerLayerImpl::merge(const at::Tensor& x, const at::Tensor& context) const {
+  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, options_.dropout, is_training()));
+}
+
 at::Tensor TransformerLayerImpl::forward(const at::Tensor& x, const at::Tensor& bias) const {
   const auto heads = split_heads(qkv->forward(x), 3, options_.heads);
-  const at::Tensor context =
-      attend(heads[0], heads[1], heads[2], bias, is_training() ? options_.attention_dropout : 0.0);
-  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, options_.dropout, is_training()));
+  return merge(x, attend(heads[0], heads[1], heads[2], bias, is_training() ? options_.attention_dropout : 0.0));
+}
+
+at::Tensor TransformerLayerImpl::forward_first(const at::Tensor& x, const at::Tensor& bias) const {
+  const auto heads = split_heads(qkv->forward(x), 3, options_.heads);
+  const double dropout = is_training() ? options_.attention_dropout : 0.0;
+  return merge(x.narrow(1, 0, 1), attend(heads[0].narrow(2, 0, 1), heads[1], heads[2], bias, dropout));
 }
 
 at::Tensor StreamImpl::forward(at::Tensor x, const at::Tensor& bias) const {
   for (const auto& layer : layers) x = layer->forward(x, bias);
   return x;
+}
+
+at::Tensor StreamImpl::forward_first(at::Tensor x, const at::Tensor& bias) const {
+  if (layers.empty()) return x.narrow(1, 0, 1);
+  for (size_t i = 0; i + 1 < layers.size(); ++i) x = layers[i]->forward(x, bias);
+  return layers.back()->forward_first(x, bias);
 }
 
 CrossSideImpl::CrossSideImpl(const LayerOptions& options, int64_t attention_width)

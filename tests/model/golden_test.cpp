@@ -58,10 +58,13 @@ TEST(Golden, EveryStageMatchesThePublishedModel) {
 TEST(Golden, FastPathsMatchThePublishedModel) {
   for (const auto& folder : golden_folders()) {
     SCOPED_TRACE(folder);
-    const Golden golden(folder);
+    Golden golden(folder);
     expect_fast_paths(golden);
     const at::NoGradGuard inference;
     expect_fast_paths(golden);
+    golden.model->pack(at::kFloat);
+    expect_fast_paths(golden);
+    expect_every_stage(golden);
   }
 }
 

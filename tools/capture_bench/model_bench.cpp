@@ -132,6 +132,7 @@ void run_train(const Arguments& arguments) {
 void run_embed(const Arguments& arguments) {
   Bench bench(arguments);
   bench.model->eval();
+  bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
   double sum = 0.0;
   const auto embed = [&] {
     const c10::InferenceMode inference;

@@ -28,6 +28,9 @@ class CoBlockImpl : public torch::nn::Module {
   at::Tensor forward_positions(const at::Tensor& x, const at::Tensor& bias,
                                const std::vector<int64_t>& positions) const;
 
+  /// LinearImpl::pack for the products of forward(), or for those of forward_positions().
+  void pack(at::ScalarType type, bool for_positions);
+
   LayerNorm norm_1 = nullptr;
   Linear qkv = nullptr;
   Linear out = nullptr;
@@ -41,7 +44,19 @@ class CoBlockImpl : public torch::nn::Module {
   /// The second half of the block, row by row: [..., width] → the same shape.
   at::Tensor mlp(const at::Tensor& x) const;
 
+  /// Some of qkv's rows.
+  struct Part {
+    at::Tensor weight;
+    at::Tensor bias;
+  };
+  Part queries() const;
+  Part keys_values() const;
+
   int64_t heads_;
+  PackedProduct queries_;
+  PackedProduct keys_values_;
+  PackedProduct up_;    // with QuickGELU's slope in it
+  PackedProduct down_;  // and without it again
 };
 TORCH_MODULE(CoBlock);
 

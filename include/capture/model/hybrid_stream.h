@@ -67,8 +67,13 @@ class HybridStreamModelImpl : public torch::nn::Module {
   /// forward().embeddings, computing only position 0 of each side at the end.
   PairEmbeddings embed(const PairBatch& batch) const;
 
-  /// The two projections alone: stops after the streams; pooled stays undefined.
+  /// The two projections alone: stops after the streams, where it computes only position 0; pooled stays undefined.
   PairEmbeddings project(const PairBatch& batch) const;
+
+  /// Lays the weights of embed() out for this CPU (see PackedProduct), for products in this type: kFloat, or kBFloat16
+  /// under autocast. They then take twice the memory, and each call less time. Does nothing on other devices, or when
+  /// it was done and no weight changed.
+  void pack(at::ScalarType type);
 
   /// text_sequence rows [..., P] → scores over the vocabulary.
   at::Tensor token_scores(const at::Tensor& text_sequence) const;

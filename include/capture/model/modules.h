@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "capture/model/packed_product.h"
+
 namespace capture {
 
 /// Added to the variance in every LayerNorm.
@@ -21,9 +23,17 @@ class LinearImpl : public torch::nn::Module {
   LinearImpl(int64_t inputs, int64_t outputs);
   /// [..., inputs] → [..., outputs]
   at::Tensor forward(const at::Tensor& x) const;
+  /// GELU of forward().
+  at::Tensor forward_gelu(const at::Tensor& x) const;
+
+  /// From now on products without gradients go through a packed copy of the weights, until these change.
+  void pack(at::ScalarType type);
 
   at::Tensor weight;  ///< [outputs, inputs]
   at::Tensor bias;    ///< [outputs]
+
+ private:
+  PackedProduct packed_;
 };
 TORCH_MODULE(Linear);
 

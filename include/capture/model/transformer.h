@@ -40,12 +40,18 @@ class TransformerLayerImpl : public torch::nn::Module {
   /// x [B, N, width]; bias [B, 1, 1, N] or undefined (see padding_bias) → [B, N, width]
   at::Tensor forward(const at::Tensor& x, const at::Tensor& bias) const;
 
+  /// Position 0 of forward(), → [B, 1, width]: what follows the attention is computed for it alone.
+  at::Tensor forward_first(const at::Tensor& x, const at::Tensor& bias) const;
+
   Linear qkv = nullptr;  ///< queries, keys and values in one product
   Linear out = nullptr;
   LayerNorm norm = nullptr;
   FeedForward feed_forward = nullptr;
 
  private:
+  /// x and what its queries read, added, normalised and fed forward.
+  at::Tensor merge(const at::Tensor& x, const at::Tensor& context) const;
+
   LayerOptions options_;
 };
 TORCH_MODULE(TransformerLayer);
@@ -54,6 +60,8 @@ class StreamImpl : public StackImpl<TransformerLayer> {
  public:
   using StackImpl::StackImpl;
   at::Tensor forward(at::Tensor x, const at::Tensor& bias) const;
+  /// Position 0 of forward(), → [B, 1, width].
+  at::Tensor forward_first(at::Tensor x, const at::Tensor& bias) const;
 };
 TORCH_MODULE(Stream);
 

@@ -1,0 +1,45 @@
+// x Wᵀ + b with the weights laid out for this CPU once, instead of anew at every call, and an activation that costs no
+// pass over memory of its own. At the few hundred rows of an embedding batch this is worth up to half the time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace capture {
+
+enum class Activation {
+  none,
+  gelu,  ///< exact, with the error function
+  silu   ///< x · sigmoid(x)
+};
+
+/// A copy of a product's weights for inference on the CPU.
+class PackedProduct {
+ public:
+  PackedProduct() = default;
+
+  /// weight [outputs, inputs] times `scale`, bias [outputs] times `bias_scale`; `type` is kFloat or kBFloat16. Stays
+  /// undefined where oneDNN is missing or the weight is on another device.
+  PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale = 1.0,
+                double bias_scale = 1.0);
+
+  /// Whether it is of this type and was packed from the weight as it is now.
+  bool made_of(const at::Tensor& weight, at::ScalarType type) const;
+
+  /// Whether it may stand in for a product with the weight here and now: it is made of it, nobody asks for gradients,
+  /// and products run in its type.
+  bool serves(const at::Tensor& weight) const;
+
+  /// [..., inputs] → activation of [..., outputs], of the packed type.
+  at::Tensor operator()(const at::Tensor& x, Activation activation = Activation::none) const;
+
+ private:
+  at::Tensor weight_;  // in oneDNN's own layout
+  at::Tensor bias_;
+  at::ScalarType type_ = at::kFloat;
+  const void* source_ = nullptr;  // where the weight lay,
+  int64_t version_ = 0;           // and how often it had been written to
+};
+
+}  // namespace capture

@@ -1,0 +1,75 @@
+#include "capture/model/packed_product.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/List.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <optional>
+#include <string_view>
+
+namespace capture {
+
+namespace {
+
+// LibTorch's compiler calls oneDNN through these two operators; they are registered, not declared.
+constexpr const char* kPack = "mkldnn::_reorder_linear_weight";
+constexpr const char* kProduct = "mkldnn::_linear_pointwise";
+
+using Product = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
+                           c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+
+bool available() {
+  static const bool found = at::hasMKLDNN() && c10::Dispatcher::singleton().findSchema({kPack, ""}) &&
+                            c10::Dispatcher::singleton().findSchema({kProduct, ""});
+  return found;
+}
+
+at::Tensor pack(const at::Tensor& weight) {
+  std::vector<c10::IValue> stack = {weight, c10::IValue()};
+  c10::Dispatcher::singleton().findSchemaOrThrow(kPack, "").callBoxed(stack);
+  return stack.front().toTensor();
+}
+
+/// What products run in on the CPU just now.
+at::ScalarType current_type() {
+  return at::autocast::is_autocast_enabled(at::kCPU) ? at::autocast::get_autocast_dtype(at::kCPU) : at::kFloat;
+}
+
+const char* name_of(Activation activation) {
+  return activation == Activation::gelu ? "gelu" : activation == Activation::silu ? "swish" : "none";
+}
+
+}  // namespace
+
+PackedProduct::PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale,
+                             double bias_scale) {
+  if (!available() || !weight.device().is_cpu()) return;
+  const at::NoGradGuard no_grad;
+  const auto scaled = [&](const at::Tensor& tensor, double factor) {
+    return (factor == 1.0 ? tensor.detach() : tensor.detach() * factor).to(type).contiguous();
+  };
+  weight_ = pack(scaled(weight, scale));
+  bias_ = scaled(bias, bias_scale);
+  type_ = type;
+  source_ = weight.const_data_ptr();
+  version_ = weight._version();
+}
+
+bool PackedProduct::made_of(const at::Tensor& weight, at::ScalarType type) const {
+  return weight_.defined() && type_ == type && weight.const_data_ptr() == source_ && weight._version() == version_;
+}
+
+bool PackedProduct::serves(const at::Tensor& weight) const {
+  return weight_.defined() && !at::GradMode::is_enabled() && made_of(weight, current_type());
+}
+
+at::Tensor PackedProduct::operator()(const at::Tensor& x, Activation activation) const {
+  static const auto product = c10::Dispatcher::singleton().findSchemaOrThrow(kProduct, "").typed<Product>();
+  // "none" chooses the exact form of GELU; the other activations take no algorithm.
+  const char* const algorithm = activation == Activation::gelu ? "none" : "";
+  return product.call(x.to(type_), weight_, bias_, name_of(activation), c10::List<std::optional<at::Scalar>>(),
+                      algorithm);
+}
+
+}  // namespace capture
