@@ -18,6 +18,9 @@ namespace capture {
 
 namespace {
 
+/// Titles are sorted by length within so many batches: little padding, and still a read through the shards in order.
+constexpr int64_t kSortedBatches = 32;
+
 std::string name_of(const Dataset& dataset) {
   return dataset.shards().front().path().string();
 }
@@ -49,8 +52,9 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
   order.max_tokens = options.max_tokens;
   order.max_regions = options.max_regions;
   order.shuffle = false;
+  order.bucket_batches = kSortedBatches;
   Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda()});
-  EmbeddingPass pass(model, device, options.precision, dataset.size());
+  EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {
     pass.add(batch->inputs, batch->samples);
@@ -100,8 +104,8 @@ void write_embeddings(const std::filesystem::path& path, const std::vector<Named
   for (const NamedVectors& set : sets) {
     std::string bytes;
     std::vector<int64_t> ends;
-    for (const ListedProduct& product : set.list->products) {
-      bytes += product.id;
+    for (const std::string& id : set.ids) {
+      bytes += id;
       ends.push_back(static_cast<int64_t>(bytes.size()));
     }
     at::Tensor ids = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);

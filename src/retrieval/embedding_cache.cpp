@@ -47,7 +47,9 @@ uint64_t checksum_of(const at::Tensor& tensor) {
 
 std::string checksum_of(const PairEmbeddings& embeddings) {
   std::string digests;
-  for (const Part& part : kParts) digests += to_hex(checksum_of(embeddings.*part.tensor));
+  for (const Part& part : kParts) {
+    if ((embeddings.*part.tensor).defined()) digests += part.name + to_hex(checksum_of(embeddings.*part.tensor));
+  }
   return to_hex(checksum(digests));
 }
 
@@ -62,6 +64,7 @@ PairEmbeddings read_entry(const fs::path& path, const std::string& key) {
   if (told(kKey) != key) refuse("holds the embeddings of something else");
   PairEmbeddings embeddings;
   for (const Part& part : kParts) {
+    if (!file.contains(part.name)) continue;  // the checksum tells whether it should be there
     const at::Tensor stored = file.tensor(part.name);
     if (stored.scalar_type() != at::kFloat || stored.dim() != 2) refuse("holds something other than embeddings");
     embeddings.*part.tensor = stored.clone();
@@ -101,7 +104,9 @@ std::optional<PairEmbeddings> EmbeddingCache::find(const std::string& key) const
 
 void EmbeddingCache::store(const std::string& key, const PairEmbeddings& embeddings) const {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Part& part : kParts) tensors.emplace_back(part.name, embeddings.*part.tensor);
+  for (const Part& part : kParts) {
+    if ((embeddings.*part.tensor).defined()) tensors.emplace_back(part.name, embeddings.*part.tensor);
+  }
   try {
     make_folder(folder_);
     const fs::path path = entry(key);
@@ -156,6 +161,7 @@ std::string embedding_key(const HybridStreamModelImpl& model, at::Device device,
                   {"tokenizer", tokenizer.fingerprint()},
                   {"max_tokens", options.max_tokens},
                   {"max_regions", kept_regions(dataset, options.max_regions)},
+                  {"pooled", options.pooled},
                   {"precision", options.precision == Precision::float32 ? "float32" : "bfloat16"},
                   {"device", c10::DeviceTypeName(device.type(), /*lower_case=*/true)}});
 }
@@ -166,6 +172,15 @@ PairEmbeddings embed_cached(const EmbeddingCache* cache, HybridStreamModel& mode
   if (cache == nullptr) return embed(model, device, dataset, tokenizer, options, progress);
   require_fit(model->options(), tokenizer, dataset.feature_width(), options.max_tokens,
               kept_regions(dataset, options.max_regions), dataset.shards().front().path().string());
+  if (!options.pooled) {
+    // Whoever kept everything kept the projections too.
+    EmbedderOptions whole = options;
+    whole.pooled = true;
+    if (auto kept = cache->find(embedding_key(*model, device, dataset, tokenizer, whole))) {
+      if (progress) progress(dataset.size());
+      return {kept->text_projection, kept->region_projection, {}, {}};
+    }
+  }
   const std::string key = embedding_key(*model, device, dataset, tokenizer, options);
   bool ran = false;
   const auto run = [&] {

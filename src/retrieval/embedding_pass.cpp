@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <tuple>
+
 #include "capture/base/error.h"
 #include "capture/text/tokenizer.h"
 
@@ -26,21 +28,25 @@ void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokeniz
   model.require_positions(max_tokens, max_regions);
 }
 
-EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, Precision precision, int64_t rows)
-    : model_(model), device_(device), autocast_(device, precision) {
+EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows)
+    : model_(model), device_(device), autocast_(device, options.precision), pooled_(options.pooled) {
   model_->eval();
+  model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
   const auto empty = [&] { return at::empty({rows, model->options().projection_width}, at::kFloat); };
-  all_ = {empty(), empty(), empty(), empty()};
+  all_ = {empty(), empty(), {}, {}};
+  if (pooled_) std::tie(all_.text_pooled, all_.region_pooled) = std::tuple(empty(), empty());
 }
 
 void EmbeddingPass::add(const PairBatch& batch, std::span<const int64_t> rows) {
-  const PairEmbeddings found = model_->embed(to(batch, device_));
+  const PairBatch inputs = to(batch, device_);
+  const PairEmbeddings found = pooled_ ? model_->embed(inputs) : model_->project(inputs);
   const at::Tensor index = at::tensor(at::IntArrayRef(rows.data(), rows.size()), at::kLong);
   const auto place = [&](at::Tensor& all, const at::Tensor& values) {
     all.index_copy_(0, index, values.to(at::kCPU, at::kFloat));
   };
   place(all_.text_projection, found.text_projection);
   place(all_.region_projection, found.region_projection);
+  if (!pooled_) return;
   place(all_.text_pooled, found.text_pooled);
   place(all_.region_pooled, found.region_pooled);
 }

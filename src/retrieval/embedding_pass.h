@@ -9,6 +9,7 @@
 #include <string>
 
 #include "capture/model/hybrid_stream.h"
+#include "capture/retrieval/embedder.h"
 #include "capture/tensor/device.h"
 
 namespace capture {
@@ -20,11 +21,11 @@ class Tokenizer;
 void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokenizer, int64_t feature_width,
                  int64_t max_tokens, int64_t max_regions, const std::string& where);
 
-/// While it lives, this thread records no gradients and the model is in evaluation mode.
+/// While it lives, this thread records no gradients. The model is left in evaluation mode, its weights packed.
 class EmbeddingPass {
  public:
   /// For `rows` pairs. The model must be on `device`.
-  EmbeddingPass(HybridStreamModel& model, at::Device device, Precision precision, int64_t rows);
+  EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows);
 
   /// Embeds a batch; its pair b becomes row rows[b] of the result.
   void add(const PairBatch& batch, std::span<const int64_t> rows);
@@ -37,6 +38,7 @@ class EmbeddingPass {
   at::Device device_;
   at::NoGradGuard no_grad_;
   AutocastScope autocast_;
+  bool pooled_;
   PairEmbeddings all_;
 };
 

@@ -18,6 +18,9 @@ namespace {
 /// Stored samples are read so many at a time: enough for full batches, little enough to stay in the caches.
 constexpr int64_t kSamplesAtOnce = 256;
 
+/// Questions are searched for so many at a time: lists of all of them would not fit into memory.
+constexpr int64_t kQuestionsAtOnce = 2048;
+
 /// Only the first view and title are looked at.
 Sample question_of(const SampleView& stored, bool with_title, bool with_photo) {
   Sample sample;
@@ -65,7 +68,7 @@ PairEmbeddings joined(const std::vector<PairEmbeddings>& parts) {
   const auto join = [&](at::Tensor PairEmbeddings::*member) {
     std::vector<at::Tensor> tensors;
     for (const PairEmbeddings& part : parts) tensors.push_back(part.*member);
-    return at::cat(tensors);
+    return tensors.front().defined() ? at::cat(tensors) : at::Tensor();
   };
   return {join(&PairEmbeddings::text_projection), join(&PairEmbeddings::region_projection),
           join(&PairEmbeddings::text_pooled), join(&PairEmbeddings::region_pooled)};
@@ -94,6 +97,14 @@ const char* name_of(QueryMode mode) {
       return "instances";
   }
   TORCH_INTERNAL_ASSERT(false, "unknown mode");
+}
+
+QueryMode parse_query_mode(const std::string& name) {
+  for (const QueryMode mode : {QueryMode::whole, QueryMode::text, QueryMode::image, QueryMode::instances}) {
+    if (name == name_of(mode)) return mode;
+  }
+  throw UserError(
+      {.what = "there is no query mode '" + name + "'", .where = "--mode", .allowed = "whole, text, image, instances"});
 }
 
 QueryVectors embed_queries(const EmbeddingCache* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
@@ -167,6 +178,30 @@ std::vector<Match> merged(const std::vector<std::vector<Match>>& lists, Merge me
     if (merge == Merge::rank) matches.back().score = 1.0F / static_cast<float>(found.place + 1);
   }
   return matches;
+}
+
+Rankings rank_questions(const at::Tensor& questions, const std::vector<int64_t>& starts, const at::Tensor& gallery,
+                        const GroundTruth& truth, const SearchOptions& options, Merge merge) {
+  if (questions.size(0) == static_cast<int64_t>(truth.queries().size())) {
+    return rank(questions, gallery, truth, options);  // one each
+  }
+  const std::vector<std::string_view> ids = item_ids(truth);
+  Rankings rankings = unranked(truth, "the rankings");
+  for (size_t begin = 0; begin < rankings.lines.size();) {
+    size_t end = begin + 1;
+    while (end < rankings.lines.size() && starts[end + 1] - starts[begin] <= kQuestionsAtOnce) ++end;
+    const auto found = exact_search(questions.slice(0, starts[begin], starts[end]), gallery, ids, options);
+    for (size_t q = begin; q < end; ++q) {
+      const auto first = found.begin() + (starts[q] - starts[begin]);
+      const std::vector<std::vector<Match>> lists(first, first + (starts[q + 1] - starts[q]));
+      for (const Match& match : merged(lists, merge, static_cast<size_t>(options.depth), ids)) {
+        rankings.lines[q].items.push_back(match.item);
+        rankings.lines[q].scores.push_back(match.score);
+      }
+    }
+    begin = end;
+  }
+  return rankings;
 }
 
 }  // namespace capture

@@ -14,7 +14,15 @@ namespace {
 /// Separates these streams from those of masks and sampling.
 constexpr uint32_t kChancePurpose = 0x6368616e;
 
-Rankings empty_rankings(const GroundTruth& truth, std::string name) {
+}  // namespace
+
+std::vector<std::string_view> item_ids(const GroundTruth& truth) {
+  std::vector<std::string_view> ids;
+  for (int32_t item = 0; item < truth.gallery_size(); ++item) ids.push_back(truth.item_id(item));
+  return ids;
+}
+
+Rankings unranked(const GroundTruth& truth, std::string name) {
   Rankings rankings;
   rankings.name = std::move(name);
   for (size_t q = 0; q < truth.queries().size(); ++q) {
@@ -27,15 +35,11 @@ Rankings empty_rankings(const GroundTruth& truth, std::string name) {
   return rankings;
 }
 
-}  // namespace
-
 Rankings rank(const at::Tensor& queries, const at::Tensor& gallery, const GroundTruth& truth,
               const SearchOptions& options) {
   TORCH_CHECK(queries.size(0) == static_cast<int64_t>(truth.queries().size()), "rank: one row a query");
-  std::vector<std::string_view> ids;
-  for (int32_t item = 0; item < truth.gallery_size(); ++item) ids.push_back(truth.item_id(item));
-  Rankings rankings = empty_rankings(truth, "the rankings");
-  const auto found = exact_search(queries, gallery, ids, options);
+  Rankings rankings = unranked(truth, "the rankings");
+  const auto found = exact_search(queries, gallery, item_ids(truth), options);
   for (size_t q = 0; q < found.size(); ++q) {
     for (const Match& match : found[q]) {
       rankings.lines[q].items.push_back(match.item);
@@ -46,7 +50,7 @@ Rankings rank(const at::Tensor& queries, const at::Tensor& gallery, const Ground
 }
 
 Rankings rank_by_chance(const GroundTruth& truth, int64_t depth, uint64_t seed) {
-  Rankings rankings = empty_rankings(truth, "rankings by chance");
+  Rankings rankings = unranked(truth, "rankings by chance");
   std::vector<int32_t> items(static_cast<size_t>(truth.gallery_size()));
   std::iota(items.begin(), items.end(), 0);
   const size_t kept = std::min(items.size(), static_cast<size_t>(depth));

@@ -146,10 +146,10 @@ PairBatch batch_of(std::span<const Seen* const> pairs, int64_t feature_width, in
   return builder.take();
 }
 
-void clear_rows(const std::vector<int64_t>& rows, at::Tensor first, at::Tensor second) {
+void clear_rows(const std::vector<int64_t>& rows, at::Tensor projection, at::Tensor pooled) {
   const at::Tensor index = at::tensor(rows, at::kLong);
-  first.index_fill_(0, index, 0.0);
-  second.index_fill_(0, index, 0.0);
+  projection.index_fill_(0, index, 0.0);
+  if (pooled.defined()) pooled.index_fill_(0, index, 0.0);
 }
 
 }  // namespace
@@ -169,7 +169,7 @@ PairEmbeddings embed_samples(HybridStreamModel& model, at::Device device, std::s
   }
   require_fit(model->options(), tokenizer, feature_width, options.max_tokens, most_regions, "the samples");
 
-  EmbeddingPass pass(model, device, options.precision, static_cast<int64_t>(samples.size()));
+  EmbeddingPass pass(model, device, options, static_cast<int64_t>(samples.size()));
   const std::vector<int64_t> order = by_length(seen);
   for (std::span<const int64_t> left = order; !left.empty();) {
     const std::span<const int64_t> rows = left.first(std::min(left.size(), static_cast<size_t>(options.batch_size)));

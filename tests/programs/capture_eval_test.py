@@ -1,8 +1,10 @@
 """capture_eval on a model: photos, a tiny training run, and what comes out of it."""
+import ast
 import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -100,8 +102,10 @@ class ModelEvaluation(unittest.TestCase):
     def test_writes_every_result(self):
         stdout, metrics = self.evaluate("--title", "a few groceries")
         self.assertEqual(sorted(path.name for path in self.output.iterdir()),
-                         ["embeddings.safetensors", "gallery_list.txt", "metrics.json", "odd_lines.jsonl",
-                          "per_query.jsonl", "query_list.txt", "report.html", "retrieval_id_list.txt"])
+                         ["embeddings.safetensors", "gallery.npy", "gallery_ids.txt", "gallery_list.txt",
+                          "metrics.json", "odd_lines.jsonl", "per_query.jsonl", "qrels.trec", "queries.npy",
+                          "queries_ids.txt", "query_list.txt", "report.html", "retrieval_id_list.txt", "run.trec",
+                          "systems.jsonl"])
         self.assertEqual(list(metrics)[:2], ["product1m_official", "strict"])
         self.assertEqual(set(metrics["product1m_official"]["top5"]), {"mAP", "Prec", "mAR"})
         self.assertEqual(set(metrics["strict"]["top10"]), {"mAP", "Prec", "Recall", "hit_rate", "label_coverage"})
@@ -128,9 +132,139 @@ class ModelEvaluation(unittest.TestCase):
         self.assertEqual([line.split(",")[0] for line in rankings], [q["id"] for q in self.lists["queries"]])
         self.assertEqual({len(line.split(",")) for line in rankings}, {31})
 
+    def test_vectors_give_the_rankings_that_stand_beside_them(self):
+        self.evaluate("--no-report", "--cache", self.output / "cache")
+        sets = {}
+        for name in ("gallery", "queries"):
+            data = (self.output / f"{name}.npy").read_bytes()
+            self.assertEqual(data[:8], b"\x93NUMPY\x01\x00")
+            start = 10 + struct.unpack("<H", data[8:10])[0]
+            self.assertEqual(start % 64, 0)
+            header = ast.literal_eval(data[10:start].decode())
+            self.assertEqual((header["descr"], header["fortran_order"]), ("<f4", False))
+            rows, width = header["shape"]
+            numbers = struct.unpack(f"<{rows * width}f", data[start:])
+            ids = (self.output / f"{name}_ids.txt").read_text().splitlines()
+            self.assertEqual(len(ids), rows)
+            sets[name] = {ids[i]: numbers[i * width:(i + 1) * width] for i in range(rows)}
+        run_file = {}
+        for line in (self.output / "run.trec").read_text().splitlines():
+            query, _, item, rank, score, tag = line.split(" ")
+            run_file.setdefault(query, []).append((int(rank), item, float(score)))
+            self.assertEqual(tag, "capture")
+        for line in (self.output / "retrieval_id_list.txt").read_text().splitlines():
+            query, *items = line.split(",")
+            scores = [sum(a * b for a, b in zip(sets["queries"][query], sets["gallery"][item])) for item in items]
+            for better, worse in zip(scores, scores[1:]):
+                self.assertGreater(better, worse - 1e-6)
+            self.assertEqual([(rank, item) for rank, item, _ in run_file[query]], list(enumerate(items, 1)))
+            written = [score for *_, score in run_file[query]]
+            self.assertEqual(written, sorted(written, reverse=True))
+            self.assertEqual(len(set(written)), len(written), "no tie is left to other tools")
+            self.assertLess(max(abs(a - b) for a, b in zip(scores, written)), 1e-5)
+        labels = {row["id"]: row["labels"] for row in self.lists["gallery"]}
+        relevant = {(q["id"], item) for q in self.lists["queries"] for item in labels if labels[item][0] in q["labels"]}
+        lines = [line.split(" ") for line in (self.output / "qrels.trec").read_text().splitlines()]
+        self.assertEqual({(query, item) for query, _, item, _ in lines}, relevant)
+        self.assertEqual(len(lines), len(relevant))
+
+    def test_every_figure_of_a_table_can_be_recomputed_from_a_file_beside_it(self):
+        unseen = self.home / "unseen.txt"
+        labels = [query["labels"][0] for query in self.lists["queries"]]
+        unseen.write_text("\n".join(sorted(set(labels[:3] + labels[6:8]))) + "\n\n")
+        stdout, metrics = self.evaluate("--baselines", "--mode", "text", "--mode", "instances", "--cross-modal",
+                                        "--unseen-labels", unseen)
+        mean = lambda values: sum(values) / len(values)
+        shown = lambda value: self.assertIn(f"{100 * value:.1f}", stdout)
+
+        def check(expected, lines):
+            for protocol in ("product1m_official", "strict"):
+                for name, figures in expected[protocol].items():
+                    if not isinstance(figures, dict):
+                        key = "RR" if name == "MRR" else name
+                        self.assertAlmostEqual(figures, mean([line[protocol][key] for line in lines]), 12)
+                        continue
+                    for metric, value in figures.items():
+                        key = {"mAP": "AP", "mAR": "AR"}.get(metric, metric)
+                        self.assertAlmostEqual(value, mean([line[protocol][name][key] for line in lines]), 12)
+            shown(expected["strict"]["top5"]["mAP"])
+
+        read = lambda name: [json.loads(line) for line in (self.output / name).read_text().splitlines()]
+        systems = read("systems.jsonl")
+        self.assertEqual(list(dict.fromkeys(line["system"] for line in systems)), list(metrics["systems"]))
+        self.assertEqual(list(metrics["systems"])[3:], ["pretrained model, text", "pretrained model, instances"])
+        for name, groups in metrics["systems"].items():
+            own = [line for line in systems if line["system"] == name]
+            for group, expected in groups.items():
+                check(expected, [line for line in own if group in ("all", line["group"])])
+        queries = read("per_query.jsonl")
+        check(metrics, queries)
+        parts = {part: [line for line in queries if line["label_part"] == part] for part in metrics["label_parts"]}
+        self.assertEqual({part: len(lines) for part, lines in parts.items()},
+                         {part: figures["queries"] for part, figures in metrics["label_parts"].items()})
+        self.assertGreater(min(len(parts["seen"]), len(parts["unseen"])), 0)
+        for part, lines in parts.items():
+            if lines:
+                check(metrics["label_parts"][part], lines)
+        places = read("cross_modal.jsonl")
+        for name, figures in metrics["cross_modal"].items():
+            own = [line for line in places if line["set"] == name]
+            self.assertEqual(len(own), figures["pairs"])
+            for way in ("title_to_photo", "photo_to_title"):
+                for k in (1, 5, 10):
+                    share = mean([line[way] is not None and line[way] <= k for line in own])
+                    self.assertAlmostEqual(figures[way][f"R@{k}"], share, 12)
+                    shown(share)
+        self.assertEqual(metrics["mode"], "text")
+        self.assertEqual(metrics["protocol"], {"name": "both", "at": [5, 10], "skip_unanswerable": False})
+        self.assertEqual(metrics["configuration"]["model"]["width"], 16)
+        self.assertEqual(set(metrics["inputs"]),
+                         {"gallery", "queries", "tokenizer", "weights", "configuration", "unseen_labels"})
+        self.assertIn("Titles and photos that look for their other half", (self.output / "report.html").read_text())
+
+    def test_modes_show_a_part_of_the_query(self):
+        _, whole = self.evaluate("--no-report", "--mode", "whole", "--mode", "image", "--recipe", "pre.image")
+        self.assertEqual(whole["systems"]["pretrained model, whole"], whole["systems"]["pretrained model, image"])
+        _, text = self.evaluate("--no-report", "--mode", "text", "--recipe", "post.sum")
+        _, both = self.evaluate("--no-report", "--recipe", "post.sum")
+        self.assertNotEqual(text["strict"], both["strict"])
+        for merge in ("score", "rank"):
+            _, instances = self.evaluate("--no-report", "--mode", "instances", "--merge", merge)
+            self.assertEqual(instances["merge"], merge)
+            ids = (self.output / "queries_ids.txt").read_text().splitlines()
+            self.assertGreater(len(ids), len(self.lists["queries"]))
+            self.assertEqual(ids[0], self.lists["queries"][0]["id"] + "#0")
+            lines = (self.output / "retrieval_id_list.txt").read_text().splitlines()
+            self.assertEqual({len(line.split(",")) for line in lines}, {31})
+
+    def test_recipes_that_look_at_what_a_mode_leaves_out_are_refused(self):
+        self.refused("--run", self.home / "run", *self.options(), "--mode", "text", "--recipe", "pre.image-to-text",
+                     naming=["pre.image-to-text", "no photo"])
+
+    def test_embeddings_are_kept_and_a_damaged_one_is_made_anew(self):
+        cache = self.home / "cache"
+        _, first = self.evaluate("--no-report", "--cache", cache)
+        entries = sorted(cache.iterdir())
+        self.assertEqual(len(entries), 2)
+        rankings = (self.output / "retrieval_id_list.txt").read_text()
+        entries[0].write_bytes(entries[0].read_bytes()[:-5])
+        source = ["--run", self.home / "run"]
+        done = run("capture_eval", *source, *self.options(), "--no-report", "--cache", cache, "--output", self.output)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("a kept result is damaged", done.stderr)
+        self.assertEqual((self.output / "retrieval_id_list.txt").read_text(), rankings)
+        self.assertEqual(sorted(cache.iterdir()), entries)
+        done = run("capture_eval", *source, *self.options(), "--no-report", "--cache", cache, "--output", self.output)
+        self.assertNotIn("a kept result is damaged", done.stderr)
+
+    def test_labels_that_nobody_has_are_refused(self):
+        (self.home / "slip.txt").write_text(self.lists["queries"][0]["labels"][0] + "\na slip\n")
+        self.refused("--run", self.home / "run", *self.options(), "--unseen-labels", self.home / "slip.txt",
+                     naming=["'a slip'", "slip.txt:2"])
+
     def test_the_same_command_gives_the_same_figures_whatever_the_batch(self):
-        _, first = self.evaluate("--batch", 1, "--no-report")
-        _, second = self.evaluate("--batch", 7, "--workers", 2, "--no-report")
+        _, first = self.evaluate("--batch", 1, "--no-report", "--no-cache")
+        _, second = self.evaluate("--batch", 7, "--workers", 2, "--no-report", "--no-cache")
         self.assertEqual(first["strict"], second["strict"])
 
     def test_baselines_stand_beside_the_model(self):

@@ -120,9 +120,10 @@ TEST_F(EmbedderTest, IdsThatNoRankingCouldHoldAreRefused) {
 }
 
 TEST_F(EmbedderTest, WrittenVectorsKeepTheirIds) {
-  const ProductList list = product_list(data_, "gallery");
+  std::vector<std::string> ids;
+  for (const ListedProduct& product : product_list(data_, "gallery").products) ids.push_back(product.id);
   const at::Tensor vectors = at::randn({23, 4});
-  write_embeddings(folder_ / "e.safetensors", {{"gallery", vectors, &list}}, "pre.sum");
+  write_embeddings(folder_ / "e.safetensors", {{"gallery", vectors, ids}}, "pre.sum");
   const SafetensorsFile file(folder_ / "e.safetensors");
   EXPECT_TRUE(at::equal(file.tensor("gallery"), vectors));
   EXPECT_EQ(file.metadata().at("recipe"), "pre.sum");

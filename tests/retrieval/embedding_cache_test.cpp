@@ -148,6 +148,21 @@ TEST_F(EmbeddingCacheTest, TheSecondTimeNothingRunsAndTheVectorsAreTheSame) {
   expect_near(embed_cached(nullptr, model_, at::kCPU, data_, letters_, {.batch_size = 5}), first, 0);
 }
 
+TEST_F(EmbeddingCacheTest, ProjectionsAloneComeFromWholeEntriesOrOnesOfTheirOwn) {
+  const PairEmbeddings projections = cached({.pooled = false});
+  EXPECT_FALSE(projections.text_pooled.defined());
+  EXPECT_TRUE(at::allclose(projections.text_projection, embedded({}).text_projection, 0, 1e-5));
+  cached({.batch_size = 5, .pooled = false});
+  EXPECT_EQ(passes_, 1);
+  const PairEmbeddings whole = cached({.batch_size = 5});
+  EXPECT_EQ(passes_, 5) << "the pooled outputs were not there";
+  std::filesystem::remove_all(cache_.folder());
+  cached();
+  EXPECT_TRUE(at::allclose(cached({.pooled = false}).region_projection, whole.region_projection, 0, 1e-5));
+  EXPECT_EQ(passes_, 1);
+  EXPECT_EQ(entries().size(), 1U);
+}
+
 TEST_F(EmbeddingCacheTest, TheKeyIsMadeOfContent) {
   const std::string before = key();
   EXPECT_EQ(key({.batch_size = 3, .workers = 0, .max_regions = 5}), before) << "what changes no vector";

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "capture/retrieval/cross_modal.h"
 #include "capture/tensor/random.h"
 #include "embedding.h"
 
@@ -137,6 +138,49 @@ TEST_F(QueryModeTest, EachModeIsKeptUnderAKeyOfItsOwn) {
       expect_near(asked(mode, {}, &cache).questions, asked(mode).questions, 0);
     }
   }
+}
+
+TEST_F(QueryModeTest, RankingsOfInstancesAreTheMergedRankingsOfEachRegion) {
+  const ProductList list = product_list(data_, "gallery");
+  const Dataset data(folder_ / "titled.capshard");
+  const ProductList queries = product_list(data, "queries");
+  const GroundTruth truth(list, std::span(&queries, 1));
+  const QueryVectors asked_for = asked(QueryMode::instances);
+  const Recipe recipe = parse_recipe("pre.sum");
+  const at::Tensor questions = apply(recipe, RecipeSide::query, asked_for.questions);
+  const at::Tensor gallery = apply(recipe, RecipeSide::gallery, EmbedderTest::embedded({}));
+  const std::vector<std::string_view> ids = item_ids(truth);
+  for (const Merge merge : {Merge::score, Merge::rank}) {
+    const Rankings found = rank_questions(questions, asked_for.starts, gallery, truth, {.depth = 7}, merge);
+    ASSERT_EQ(found.lines.size(), 12U);
+    for (size_t q = 0; q < found.lines.size(); ++q) {
+      std::vector<std::vector<Match>> lists;
+      for (int64_t i = asked_for.starts[q]; i < asked_for.starts[q + 1]; ++i) {
+        lists.push_back(exact_search(questions.slice(0, i, i + 1), gallery, ids, {.depth = 23})[0]);
+      }
+      const std::vector<Match> expected = plainly_merged(lists, merge, 7, {ids.begin(), ids.end()});
+      ASSERT_EQ(found.lines[q].items.size(), expected.size());
+      EXPECT_EQ(found.lines[q].query, static_cast<int32_t>(q));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(found.lines[q].items[i], expected[i].item);
+        EXPECT_EQ(found.lines[q].scores[i], expected[i].score);
+      }
+    }
+  }
+}
+
+TEST(CrossModal, OwnPlacesCountWhatComesBefore) {
+  // Photo 0 and title 0 point the same way; titles 1 and 2 are equal; photo 3 is nearest to title 2.
+  const at::Tensor text = at::tensor({1.0F, 0.0F, 0.6F, 0.8F, 0.6F, 0.8F, 0.0F, 1.0F}).view({4, 2});
+  const at::Tensor image = at::tensor({2.0F, 0.0F, 1.2F, 1.6F, 0.8F, 0.6F, 0.6F, 0.8F}).view({4, 2});
+  const PairEmbeddings pairs{text, image, {}, {}};
+  const std::vector<std::string_view> ids = {"a", "b", "c", "d"};
+  const OwnPlaces places = own_places(pairs, ids, 3);
+  EXPECT_THAT(places.title_to_photo, testing::ElementsAre(0, 0, 2, 1));
+  EXPECT_THAT(places.photo_to_title, testing::ElementsAre(0, 0, 1, 2));
+  EXPECT_EQ(recall_at(places.title_to_photo, 1), 0.5);
+  EXPECT_EQ(recall_at(places.title_to_photo, 2), 0.75);
+  EXPECT_EQ(recall_at(std::vector<int64_t>{3, 3}, 3), 0);
 }
 
 TEST(QueryMode, RecipesThatLookAtWhatIsMissingAreRefused) {

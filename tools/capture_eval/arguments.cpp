@@ -30,6 +30,19 @@ void add_measuring_options(CLI::App& app, EvalArguments& arguments) {
                  "pre.image-to-text; repeat to compare, or all. "
                  "Rankings and report are those of the first")
       ->group(group);
+  app.add_option("--mode", arguments.modes,
+                 "What of a query is shown: whole, text, image, or instances (each region as a photo of its own, the "
+                 "rankings merged); repeat to compare. Rankings and report are those of the first")
+      ->check(CLI::IsMember({"whole", "text", "image", "instances"}))
+      ->default_str("whole")
+      ->group(group);
+  app.add_option("--merge", arguments.merge, "How rankings of instances are merged: by their best score or rank")
+      ->check(CLI::IsMember({"score", "rank"}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_flag("--cross-modal", arguments.cross_modal,
+               "Also measure how well titles find their own photos and photos their titles, Recall@1, 5 and 10")
+      ->group(group);
   app.add_flag("--baselines", arguments.baselines, "Also measure chance, raw region features and the untrained model")
       ->group(group);
   app.add_option("--depth", arguments.depth, "Ranked items a query; by default all of up to 10000, else 1000")
@@ -56,6 +69,11 @@ void add_options(CLI::App& app, EvalArguments& arguments) {
   app.add_flag_function(
       "--report,!--no-report", [&arguments](int64_t given) { arguments.report = given > 0; },
       "Write report.html; by default for a model, not for rankings");
+  app.add_option("--unseen-labels", arguments.unseen_labels,
+                 "Labels that training never showed, one a line: also measures their queries apart");
+  app.add_flag_function(
+      "--trec,!--no-trec", [&arguments](int64_t given) { arguments.trec = given > 0; },
+      "Write run.trec and qrels.trec for trec_eval and its kin; by default for a model, not for rankings");
   app.add_option("--title", arguments.title, "What the report calls the data");
   app.add_option("--output", arguments.output, "Folder for metrics.json and the other results; <run>/eval by default");
 }

@@ -26,6 +26,9 @@ struct EvalArguments {
   Paths gallery;
   Paths queries;
   std::vector<std::string> recipes;
+  std::vector<std::string> modes = {"whole"};
+  std::string merge = "score";  ///< of instances
+  bool cross_modal = false;
   bool baselines = false;
   std::optional<bool> report;  ///< by default for a model alone
   std::string title;
@@ -33,8 +36,10 @@ struct EvalArguments {
   std::optional<uint64_t> seed;  ///< of the untrained model
 
   EvaluationOptions evaluation;
-  std::filesystem::path output;      ///< empty: <run>/eval, and without a run print alone
-  std::vector<std::string> command;  ///< the command line, word by word
+  std::filesystem::path unseen_labels;  ///< empty: no split
+  std::optional<bool> trec;             ///< by default for a model alone
+  std::filesystem::path output;         ///< empty: <run>/eval, and without a run print alone
+  std::vector<std::string> command;     ///< the command line, word by word
 
   bool uses_model() const { return model.given(); }
 };

@@ -6,6 +6,7 @@
 
 #include "capture/base/files.h"
 #include "capture/base/log.h"
+#include "capture/retrieval/trec.h"
 
 namespace capture {
 
@@ -13,12 +14,19 @@ namespace {
 
 constexpr std::array kGroups = {QueryGroup::all, QueryGroup::single, QueryGroup::multi};
 constexpr size_t kLoggedLines = 200;
+constexpr size_t kTrecDepth = 1000;  // as is the custom
 
 std::string top(int64_t n) {
   return "top" + std::to_string(n);
 }
 
-void add_official(Json& json, const OfficialResult& official, size_t line) {
+std::string at(const char* metric, int64_t n) {
+  return std::string(metric) + "@" + std::to_string(n);
+}
+
+}  // namespace
+
+void add_figures(Json& json, const OfficialResult& official, size_t line) {
   for (size_t n = 0; n < official.at.size(); ++n) {
     const OfficialScores& scores = official.lines[line][n];
     json["product1m_official"][top(official.at[n])] = {
@@ -26,7 +34,7 @@ void add_official(Json& json, const OfficialResult& official, size_t line) {
   }
 }
 
-void add_strict(Json& json, const StrictResult& strict, const StrictLine& line) {
+void add_figures(Json& json, const StrictResult& strict, const StrictLine& line) {
   for (size_t n = 0; n < strict.at.size(); ++n) {
     const StrictScores& scores = line.at[n];
     json["strict"][top(strict.at[n])] = {{"AP", scores.average_precision},
@@ -38,6 +46,8 @@ void add_strict(Json& json, const StrictResult& strict, const StrictLine& line) 
   json["strict"]["R-Precision"] = line.r_precision;
   json["strict"]["RR"] = line.reciprocal_rank;
 }
+
+namespace {
 
 Json query_json(const GroundTruth& truth, const Ranking& ranking) {
   Json json = {{"line", ranking.line}, {"query", ranking.query_id}};
@@ -87,6 +97,10 @@ ReportTable table(const StrictResult& result, QueryGroup group) {
   return table;
 }
 
+int64_t query_count(const Evaluation& evaluation) {
+  return evaluation.strict ? evaluation.strict->count(QueryGroup::all) : evaluation.official->count(QueryGroup::all);
+}
+
 template <class Result>
 void add_tables(std::vector<ReportProtocol>& protocols, const char* name, const Result& result) {
   protocols.push_back({name, {}});
@@ -105,6 +119,67 @@ std::string group_heading(QueryGroup group, int64_t queries) {
                                 : group == QueryGroup::single ? "Photos of one product"
                                                               : "Photos of several products";
   return std::string(what) + " (" + std::to_string(queries) + ")";
+}
+
+std::vector<std::string> figure_columns(const Evaluation& evaluation) {
+  std::vector<std::string> columns;
+  if (evaluation.strict) {
+    const std::vector<int64_t>& cutoffs = evaluation.strict->at;
+    columns.push_back(at("strict mAP", cutoffs[0]));
+    if (cutoffs.size() > 1) columns.push_back(at("strict mAP", cutoffs[1]));
+    columns.push_back(at("strict Prec", cutoffs[0]));
+  }
+  if (evaluation.official) columns.push_back(at("official mAP", evaluation.official->at[0]));
+  return columns;
+}
+
+std::vector<double> figure_values(const Evaluation& evaluation, QueryGroup group) {
+  std::vector<double> values;
+  if (evaluation.strict) {
+    const std::vector<StrictScores> means = evaluation.strict->means(group).at;
+    values.push_back(means[0].average_precision);
+    if (means.size() > 1) values.push_back(means[1].average_precision);
+    values.push_back(means[0].precision);
+  }
+  if (evaluation.official) values.push_back(evaluation.official->means(group)[0].mean_average_precision);
+  return values;
+}
+
+ReportTable label_part_table(const Evaluation& evaluation, const Rankings& rankings, const LabelSplit& split) {
+  ReportTable table{.title = "By whether training showed the labels",
+                    .note = {},
+                    .row_heading = "Labels of the query",
+                    .columns = figure_columns(evaluation),
+                    .rows = {},
+                    .compare_rows = false};
+  for (const LabelPart part : kLabelParts) {
+    const Evaluation figures = split.figures(evaluation, rankings, part);
+    const int64_t queries = query_count(figures);
+    if (queries == 0) continue;
+    table.rows.push_back({std::string(name_of(part)) + " (" + std::to_string(queries) + ")", "",
+                          figure_values(figures, QueryGroup::all)});
+  }
+  return table;
+}
+
+Json label_parts_json(const Evaluation& evaluation, const Rankings& rankings, const LabelSplit& split) {
+  Json json = Json::object();
+  for (const LabelPart part : kLabelParts) {
+    const Evaluation figures = split.figures(evaluation, rankings, part);
+    Json& place = json[name_of(part)];
+    place["queries"] = query_count(figures);
+    if (query_count(figures) == 0) continue;
+    if (figures.official) place["product1m_official"] = to_json(*figures.official, QueryGroup::all);
+    if (figures.strict) place["strict"] = to_json(*figures.strict, QueryGroup::all);
+  }
+  return json;
+}
+
+Json protocol_json(const EvaluationOptions& options) {
+  const char* const name = options.protocol == Protocol::both     ? "both"
+                           : options.protocol == Protocol::strict ? "strict"
+                                                                  : "product1m_official";
+  return {{"name", name}, {"at", options.at}, {"skip_unanswerable", options.skip_unanswerable}};
 }
 
 Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Evaluation& evaluation, const Json& about) {
@@ -128,15 +203,17 @@ Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Eval
 }
 
 void write_query_files(OutputFolder& output, const GroundTruth& truth, const Rankings& rankings,
-                       const Evaluation& evaluation) {
+                       const Evaluation& evaluation, const LabelSplit* split) {
   AtomicFile per_query(output.file("per_query.jsonl"));
   size_t next_strict = 0;
   for (size_t i = 0; i < rankings.lines.size(); ++i) {
     Json json = query_json(truth, rankings.lines[i]);
-    if (evaluation.official) add_official(json, *evaluation.official, i);
+    const int32_t query = rankings.lines[i].query;
+    if (split != nullptr && query != kUnknown) json["label_part"] = name_of(split->part(query));
+    if (evaluation.official) add_figures(json, *evaluation.official, i);
     if (evaluation.strict && next_strict < evaluation.strict->lines.size() &&
         evaluation.strict->lines[next_strict].ranking == i) {
-      add_strict(json, *evaluation.strict, evaluation.strict->lines[next_strict++]);
+      add_figures(json, *evaluation.strict, evaluation.strict->lines[next_strict++]);
     }
     per_query.write(to_line(json) + "\n");
   }
@@ -148,6 +225,11 @@ void write_query_files(OutputFolder& output, const GroundTruth& truth, const Ran
                     "\n");
   }
   odd_lines.commit();
+}
+
+void write_trec(OutputFolder& output, const Rankings& rankings, const GroundTruth& truth) {
+  write_trec_run(output.file("run.trec"), rankings, truth, kTrecDepth, "capture");
+  write_trec_qrels(output.file("qrels.trec"), truth);
 }
 
 void log_odd_lines(const Evaluation& evaluation) {

@@ -27,6 +27,9 @@ struct EmbedderOptions {
   int64_t max_tokens = 36;  ///< [CLS] and [SEP] included; as in training
   int64_t max_regions = 0;  ///< the first ones of a sample; 0: as many as the dataset has
   Precision precision = Precision::float32;
+  /// Whether the outputs after fusion are wanted. Without them the model stops after its streams, where most of the
+  /// work is still to come, and the pooled embeddings stay undefined.
+  bool pooled = true;
 };
 
 /// The most regions of one pair that the model gets to see: `max_regions`, or fewer when the dataset has fewer.
@@ -62,9 +65,9 @@ ProductList product_list(const Dataset& dataset, const std::string& name);
 
 /// Vectors and whose they are.
 struct NamedVectors {
-  std::string name;         ///< "gallery"
-  at::Tensor vectors;       ///< [N, E]
-  const ProductList* list;  ///< N products
+  std::string name;              ///< "gallery"
+  at::Tensor vectors;            ///< [N, E]
+  std::vector<std::string> ids;  ///< N
 };
 
 /// A safetensors file with, for each set, `<name>` [N, E], `<name>.ids` (the bytes of all ids, joined) and

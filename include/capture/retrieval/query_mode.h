@@ -5,12 +5,13 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "capture/retrieval/embedding_cache.h"
+#include "capture/retrieval/ranker.h"
 #include "capture/retrieval/recipe.h"
-#include "capture/retrieval/search.h"
 
 namespace capture {
 
@@ -23,6 +24,8 @@ enum class QueryMode {
 
 /// "whole", "text", "image", "instances".
 const char* name_of(QueryMode mode);
+/// UserError when there is no such mode.
+QueryMode parse_query_mode(const std::string& name);
 
 /// The embeddings of the questions that the queries become, and which belong to which.
 struct QueryVectors {
@@ -49,5 +52,9 @@ enum class Merge {
 /// must hold its own `depth` best items, or all. An item stands once.
 std::vector<Match> merged(const std::vector<std::vector<Match>>& lists, Merge merge, size_t depth,
                           std::span<const std::string_view> ids);
+
+/// rank() of queries that ask questions starts[q] to starts[q + 1] (see QueryVectors), whose rankings are merged.
+Rankings rank_questions(const at::Tensor& questions, const std::vector<int64_t>& starts, const at::Tensor& gallery,
+                        const GroundTruth& truth, const SearchOptions& options, Merge merge);
 
 }  // namespace capture

@@ -4,11 +4,20 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "capture/retrieval/rankings.h"
 #include "capture/retrieval/search.h"
 
 namespace capture {
+
+/// The ids of the gallery's items, in their order; they live as long as the ground truth.
+std::vector<std::string_view> item_ids(const GroundTruth& truth);
+
+/// One ranking a query, still empty.
+Rankings unranked(const GroundTruth& truth, std::string name);
 
 /// Ranks the gallery for every query of the ground truth. Row i of `queries` and of `gallery` belongs to query i and
 /// item i. Rankings carry their scores.

@@ -4,6 +4,7 @@
 #include <array>
 #include <iterator>
 
+#include "capture/base/files.h"
 #include "capture/retrieval/ranker.h"
 #include "capture_eval/result_files.h"
 
@@ -21,34 +22,6 @@ void append(std::optional<Result>& all, std::optional<Result>&& more) {
     std::ranges::move(more->lines, std::back_inserter(all->lines));
     if constexpr (requires { all->groups; }) std::ranges::move(more->groups, std::back_inserter(all->groups));
   }
-}
-
-std::string at(const char* metric, int64_t n) {
-  return std::string(metric) + "@" + std::to_string(n);
-}
-
-std::vector<std::string> columns_of(const Evaluation& evaluation) {
-  std::vector<std::string> columns;
-  if (evaluation.strict) {
-    const std::vector<int64_t>& cutoffs = evaluation.strict->at;
-    columns.push_back(at("strict mAP", cutoffs[0]));
-    if (cutoffs.size() > 1) columns.push_back(at("strict mAP", cutoffs[1]));
-    columns.push_back(at("strict Prec", cutoffs[0]));
-  }
-  if (evaluation.official) columns.push_back(at("official mAP", evaluation.official->at[0]));
-  return columns;
-}
-
-std::vector<double> values_of(const Evaluation& evaluation, QueryGroup group) {
-  std::vector<double> values;
-  if (evaluation.strict) {
-    const std::vector<StrictScores> means = evaluation.strict->means(group).at;
-    values.push_back(means[0].average_precision);
-    if (means.size() > 1) values.push_back(means[1].average_precision);
-    values.push_back(means[0].precision);
-  }
-  if (evaluation.official) values.push_back(evaluation.official->means(group)[0].mean_average_precision);
-  return values;
 }
 
 }  // namespace
@@ -72,11 +45,11 @@ std::vector<ReportTable> system_tables(const std::vector<System>& systems) {
     ReportTable table{.title = group_heading(group, queries),
                       .note = {},
                       .row_heading = "System",
-                      .columns = columns_of(model),
+                      .columns = figure_columns(model),
                       .rows = {},
                       .compare_rows = true};
     for (const System& system : systems) {
-      table.rows.push_back({system.name, system.note, values_of(system.evaluation, group)});
+      table.rows.push_back({system.name, system.note, figure_values(system.evaluation, group)});
     }
     tables.push_back(std::move(table));
   }
@@ -93,6 +66,29 @@ Json systems_json(const std::vector<System>& systems) {
     }
   }
   return json;
+}
+
+void write_systems(OutputFolder& output, const GroundTruth& truth, const std::vector<System>& systems) {
+  const size_t queries = truth.queries().size();
+  AtomicFile file(output.file("systems.jsonl"));
+  for (const System& system : systems) {
+    const auto& [official, strict] = system.evaluation;
+    size_t next_strict = 0;
+    const size_t rankings = official ? official->lines.size() : strict->lines.size();
+    for (size_t i = 0; i < rankings; ++i) {
+      const size_t q = official ? i % queries : strict->lines[i].ranking;
+      const GroundTruthQuery& query = truth.query(static_cast<int32_t>(q));
+      Json json = {{"system", system.name},
+                   {"query", query.id},
+                   {"group", name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single)}};
+      if (official) add_figures(json, *official, i);
+      if (strict && next_strict < strict->lines.size() && strict->lines[next_strict].ranking == q) {
+        add_figures(json, *strict, strict->lines[next_strict++]);
+      }
+      file.write(to_line(json) + "\n");
+    }
+  }
+  file.commit();
 }
 
 }  // namespace capture

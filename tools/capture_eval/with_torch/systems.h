@@ -7,6 +7,7 @@
 #include "capture/base/json.h"
 #include "capture/report/report.h"
 #include "capture/retrieval/protocols.h"
+#include "capture_eval/output_folder.h"
 
 namespace capture {
 
@@ -27,5 +28,8 @@ std::vector<ReportTable> system_tables(const std::vector<System>& systems);
 
 /// {"chance": {"all": {"product1m_official": …, "strict": …}, "single": …, "multi": …}, …}.
 Json systems_json(const std::vector<System>& systems);
+
+/// systems.jsonl: every figure of every ranking behind those means, one line each; those of chance seed by seed.
+void write_systems(OutputFolder& output, const GroundTruth& truth, const std::vector<System>& systems);
 
 }  // namespace capture
