@@ -8,7 +8,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string refusal(const std::string& json) {
+std::string id_info_refusal(const std::string& json) {
   const TemporaryFolder folder;
   write_file(folder / "info.json", json);
   return error_of([&] { IdInfo{folder / "info.json"}; });
@@ -29,16 +29,16 @@ TEST(IdInfo, FindsTitlesById) {
 }
 
 TEST(IdInfo, RefusesWhatIsNoSuchFile) {
-  EXPECT_THAT(refusal(""), HasSubstr("info.json: is not valid JSON"));
-  EXPECT_THAT(refusal("[1]"), HasSubstr("is no JSON object"));
-  EXPECT_THAT(refusal("3"), HasSubstr("is no JSON object"));
-  EXPECT_THAT(refusal(R"({"a": "text"})"), HasSubstr("\"a\" is no object with a title"));
-  EXPECT_THAT(refusal(R"({"a": [{"title": "x"}]})"), HasSubstr("\"a\" is no object with a title"));
-  EXPECT_THAT(refusal(R"({"a": {"title": "x"}, "a": {"title": "y"}})"), HasSubstr("the id \"a\" stands twice"));
-  EXPECT_THAT(refusal(R"({"a": {"title": "x", "title": "y"}})"), HasSubstr("the title of \"a\" stands twice"));
-  EXPECT_THAT(refusal("{\"a\": {\"title\": \"\xFF\"}}"), HasSubstr("is not valid JSON"));
-  EXPECT_THAT(refusal(R"({"a": {"title": "x"})"), HasSubstr("is not valid JSON"));
-  EXPECT_THAT(refusal(R"({"a": {"b": )" + std::string(100000, '[')), HasSubstr("nested too deeply"));
+  EXPECT_THAT(id_info_refusal(""), HasSubstr("info.json: is not valid JSON"));
+  EXPECT_THAT(id_info_refusal("[1]"), HasSubstr("is no JSON object"));
+  EXPECT_THAT(id_info_refusal("3"), HasSubstr("is no JSON object"));
+  EXPECT_THAT(id_info_refusal(R"({"a": "text"})"), HasSubstr("\"a\" is no object with a title"));
+  EXPECT_THAT(id_info_refusal(R"({"a": [{"title": "x"}]})"), HasSubstr("\"a\" is no object with a title"));
+  EXPECT_THAT(id_info_refusal(R"({"a": {"title": "x"}, "a": {"title": "y"}})"), HasSubstr("the id \"a\" stands twice"));
+  EXPECT_THAT(id_info_refusal(R"({"a": {"title": "x", "title": "y"}})"), HasSubstr("the title of \"a\" stands twice"));
+  EXPECT_THAT(id_info_refusal("{\"a\": {\"title\": \"\xFF\"}}"), HasSubstr("is not valid JSON"));
+  EXPECT_THAT(id_info_refusal(R"({"a": {"title": "x"})"), HasSubstr("is not valid JSON"));
+  EXPECT_THAT(id_info_refusal(R"({"a": {"b": )" + std::string(100000, '[')), HasSubstr("nested too deeply"));
 }
 
 }  // namespace

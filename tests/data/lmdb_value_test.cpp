@@ -11,9 +11,9 @@ using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const RowRules kRules{.min_regions = 3, .max_regions = 3};
+const RowRules kValueRules{.min_regions = 3, .max_regions = 3};
 
-std::span<const std::byte> bytes_of(const std::string& text) {
+std::span<const std::byte> value_bytes(const std::string& text) {
   return std::as_bytes(std::span(text));
 }
 
@@ -21,9 +21,9 @@ std::string published(const std::string& name) {
   return read_file(std::filesystem::path(CAPTURE_TEST_DATA) / "data/published" / name);
 }
 
-std::string refusal(const std::string& value, const RowRules& rules = kRules) {
+std::string value_refusal(const std::string& value, const RowRules& rules = kValueRules) {
   Sample sample;
-  return error_of([&] { parse_lmdb_value(bytes_of(value), rules, sample); });
+  return error_of([&] { parse_lmdb_value(value_bytes(value), rules, sample); });
 }
 
 /// A value in MessagePack, put together by hand.
@@ -54,9 +54,9 @@ struct Value {
 TEST(LmdbValue, ReadsWhatPythonWrote) {
   for (const char* name : {"value_new.msgpack", "value_old.msgpack"}) {
     const std::string value = published(name);
-    EXPECT_EQ(lmdb_value_id(bytes_of(value)), "622110998877");
+    EXPECT_EQ(lmdb_value_id(value_bytes(value)), "622110998877");
     Sample sample;
-    parse_lmdb_value(bytes_of(value), kRules, sample);
+    parse_lmdb_value(value_bytes(value), kValueRules, sample);
     EXPECT_EQ(sample.id, "622110998877");
     EXPECT_THAT(sample.titles, ElementsAre("韩国AHC黄金套盒"));
     const Regions& regions = sample.views.at(0);
@@ -64,7 +64,7 @@ TEST(LmdbValue, ReadsWhatPythonWrote) {
     EXPECT_EQ(regions.image_height, 480);
     EXPECT_THAT(regions.boxes, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
     EXPECT_THAT(regions.features, ElementsAre(0, 0.5, 1, 1.5, 2, 2.5));
-    EXPECT_FALSE(is_pyarrow(bytes_of(value)));
+    EXPECT_FALSE(is_pyarrow(value_bytes(value)));
   }
 }
 
@@ -80,36 +80,36 @@ TEST(LmdbValue, TakesDoublesAndNumpyNumbersAndNumericIds) {
   value.width = std::string("\xCB\x40\x84\x00\x00\x00\x00\x00\x00", 9);  // 640.0
   value.id = "\xCE\x01\x02\x03\x04";
   Sample sample;
-  parse_lmdb_value(bytes_of(value.bytes()), kRules, sample);
+  parse_lmdb_value(value_bytes(value.bytes()), kValueRules, sample);
   EXPECT_EQ(sample.id, "16909060");
   EXPECT_EQ(sample.views[0].image_width, 640);
   EXPECT_EQ(sample.views[0].features.back(), 6.5F);
 }
 
 TEST(LmdbValue, KnowsPyarrowWhenItSeesIt) {
-  EXPECT_TRUE(is_pyarrow(bytes_of(published("value.pyarrow"))));
+  EXPECT_TRUE(is_pyarrow(value_bytes(published("value.pyarrow"))));
   EXPECT_FALSE(is_pyarrow({}));
-  EXPECT_FALSE(is_pyarrow(bytes_of(Value().bytes())));
+  EXPECT_FALSE(is_pyarrow(value_bytes(Value().bytes())));
 }
 
 TEST(LmdbValue, RefusesWhatIsNoSuchList) {
-  EXPECT_THAT(refusal(""), HasSubstr("ends before its time"));
-  EXPECT_THAT(refusal("\x01"), HasSubstr("is no list"));
-  EXPECT_THAT(refusal("\x92\x01\x02"), HasSubstr("is a list of 2 items; allowed: 7 items"));
-  EXPECT_THAT(refusal("\xC1"), HasSubstr("no value begins with the byte 193"));
+  EXPECT_THAT(value_refusal(""), HasSubstr("ends before its time"));
+  EXPECT_THAT(value_refusal("\x01"), HasSubstr("is no list"));
+  EXPECT_THAT(value_refusal("\x92\x01\x02"), HasSubstr("is a list of 2 items; allowed: 7 items"));
+  EXPECT_THAT(value_refusal("\xC1"), HasSubstr("no value begins with the byte 193"));
   Value value;
   value.features = "\x01";
-  EXPECT_THAT(refusal(value.bytes()), HasSubstr("has features that are no numpy array"));
+  EXPECT_THAT(value_refusal(value.bytes()), HasSubstr("has features that are no numpy array"));
   value.features = "\x80";
-  EXPECT_THAT(refusal(value.bytes()), HasSubstr("has features that are no numpy array"));
-  EXPECT_THAT(refusal(Value().bytes() + "x"), HasSubstr("has 1 bytes behind its end"));
+  EXPECT_THAT(value_refusal(value.bytes()), HasSubstr("has features that are no numpy array"));
+  EXPECT_THAT(value_refusal(Value().bytes() + "x"), HasSubstr("has 1 bytes behind its end"));
 }
 
 TEST(LmdbValue, RefusesSizesThatDisagree) {
   const auto with = [](auto member, const std::string& bytes) {
     Value value;
     value.*member = bytes;
-    return refusal(value.bytes());
+    return value_refusal(value.bytes());
   };
   const std::string numbers = Value::floats({1, 2, 3, 4, 5, 6});
   EXPECT_THAT(with(&Value::features, Value::array("<f4", {3, 3}, numbers)),
@@ -130,24 +130,25 @@ TEST(LmdbValue, RefusesHostileLengthsWithoutAllocatingThem) {
   Value value;
   // A map of four thousand million pairs, a shape whose product overflows, data of four gigabytes.
   value.features = "\xDF\xFF\xFF\xFF\xFF";
-  EXPECT_THAT(refusal(value.bytes()), HasSubstr("more items than bytes"));
+  EXPECT_THAT(value_refusal(value.bytes()), HasSubstr("more items than bytes"));
   value.features = "\x83" + Value::text("type") + Value::text("<f4") + Value::text("shape") +
                    "\x92\xCF\x40\x00\x00\x00\x00\x00\x00\x00\x08" + Value::text("data") + Value::binary("");
-  EXPECT_NE(refusal(value.bytes()), "");
+  EXPECT_NE(value_refusal(value.bytes()), "");
   value.features = "\x81" + Value::text("data") + "\xC6\xFF\xFF\xFF\xFF";
-  EXPECT_THAT(refusal(value.bytes()), HasSubstr("ends before its time"));
+  EXPECT_THAT(value_refusal(value.bytes()), HasSubstr("ends before its time"));
   value = Value();
   value.id = std::string(100000, '\x91') + "\x01";  // a list in a list in a list …
-  EXPECT_THAT(refusal(value.bytes()), AnyOf(HasSubstr("nested"), HasSubstr("id"), HasSubstr("behind its end"),
-                                            HasSubstr("whole number"), HasSubstr("no title")));
+  EXPECT_THAT(value_refusal(value.bytes()), AnyOf(HasSubstr("nested"), HasSubstr("id"), HasSubstr("behind its end"),
+                                                  HasSubstr("whole number"), HasSubstr("no title")));
   value = Value();
   value.features = std::string(100000, '\x91') + "\x01";
-  EXPECT_THAT(refusal(value.bytes()), HasSubstr("nested deeper than 32"));
+  EXPECT_THAT(value_refusal(value.bytes()), HasSubstr("nested deeper than 32"));
 }
 
 TEST(LmdbValue, IsNeverMistakenWhenCutShort) {
   const std::string value = Value().bytes();
-  for (size_t length = 0; length < value.size(); ++length) EXPECT_NE(refusal(value.substr(0, length)), "") << length;
+  for (size_t length = 0; length < value.size(); ++length)
+    EXPECT_NE(value_refusal(value.substr(0, length)), "") << length;
 }
 
 }  // namespace

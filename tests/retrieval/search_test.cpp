@@ -41,13 +41,13 @@ Matches naive_search(const at::Tensor& queries, const at::Tensor& gallery, const
   return results;
 }
 
-std::vector<std::string_view> views(const std::vector<std::string>& ids) {
+std::vector<std::string_view> id_views(const std::vector<std::string>& ids) {
   return {ids.begin(), ids.end()};
 }
 
 Matches exact_search(const at::Tensor& queries, const at::Tensor& gallery, const std::vector<std::string>& ids,
                      const SearchOptions& options) {
-  return capture::exact_search(queries, gallery, views(ids), options);
+  return capture::exact_search(queries, gallery, id_views(ids), options);
 }
 
 void expect_same(const Matches& got, const Matches& expected) {
@@ -139,11 +139,11 @@ TEST(Search, EqualsTheNaiveSearchOnRandomCases) {
     const Matches expected = naive_search(c.queries, c.gallery, c.ids, static_cast<size_t>(c.options.depth));
     expect_same(exact_search(c.queries, c.gallery, c.ids, c.options), expected);
     if (seed % 4 == 1) {
-      expect_same(Searcher(c.gallery, views(c.ids), c.options).search(c.queries, c.options.depth), expected);
+      expect_same(Searcher(c.gallery, id_views(c.ids), c.options).search(c.queries, c.options.depth), expected);
     }
     if (seed % 4 == 0) {
       expect_same(
-          search_with_tensors(c.queries, c.gallery.to(c.queries.scalar_type()), views(c.ids), c.options.depth),
+          search_with_tensors(c.queries, c.gallery.to(c.queries.scalar_type()), id_views(c.ids), c.options.depth),
           naive_search(c.queries, c.gallery.to(c.queries.scalar_type()), c.ids, static_cast<size_t>(c.options.depth)));
     }
     if (testing::Test::HasFatalFailure()) return;
@@ -180,7 +180,7 @@ TEST(Search, NeitherTilesNorKernelsNorReducedProductsChangeAnything) {
   expect_same(exact_search(queries, gallery, ids, {.precision = Precision::bfloat16}), expected);
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           at::Float32Precision::BF16);
-  const auto reduced = search_with_tensors(queries, gallery, views(ids), 100);
+  const auto reduced = search_with_tensors(queries, gallery, id_views(ids), 100);
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           at::Float32Precision::NONE);
   expect_same(reduced, expected);
@@ -197,7 +197,7 @@ TEST(Search, LongListsAndManyQueriesGoThroughEveryStep) {
       SCOPED_TRACE(kernel->name);
       expect_same(exact_search(queries, gallery, ids, {.depth = depth, .kernel = kernel}), expected);
     }
-    expect_same(search_with_tensors(queries, gallery, views(ids), depth), expected);
+    expect_same(search_with_tensors(queries, gallery, id_views(ids), depth), expected);
   }
 }
 
@@ -222,7 +222,7 @@ TEST(Search, ValuesThatAreNotFiniteAreRefusedByName) {
   const std::vector<std::string> ids = {"a", "b"};
   const auto refusal = [&](const at::Tensor& queries, const at::Tensor& gallery, bool tensors) -> std::string {
     try {
-      if (tensors) search_with_tensors(queries, gallery, views(ids), 1);
+      if (tensors) search_with_tensors(queries, gallery, id_views(ids), 1);
       for (const ScoreKernel* kernel : score_kernels()) exact_search(queries, gallery, ids, {.kernel = kernel});
     } catch (const UserError& error) {
       return error.what();
