@@ -47,9 +47,9 @@ ReportTable cross_modal_table(const std::vector<CrossModalSet>& sets) {
                     .compare_rows = false};
   for (const int64_t k : kAt) table.columns.push_back("Recall@" + std::to_string(k));
   for (const CrossModalSet& set : sets) {
-    const std::string among = set.name + " (" + std::to_string(set.ids.size()) + ")";
-    table.rows.push_back({"title to photo", among, recalls(set.places.title_to_photo)});
-    table.rows.push_back({"photo to title", among, recalls(set.places.photo_to_title)});
+    const std::string among = ", " + set.name + " (" + std::to_string(set.ids.size()) + ")";
+    table.rows.push_back({"title to photo" + among, "", recalls(set.places.title_to_photo)});
+    table.rows.push_back({"photo to title" + among, "", recalls(set.places.photo_to_title)});
   }
   return table;
 }
