@@ -23,7 +23,7 @@ class Opening {
   ShardHeader read(Json& origin) {
     const std::string_view text = header_text();
     JsonDocument document = parse_json(text, path_.string());
-    require(document.root.is_object() && document.root.value("format", "") == "capture shard",
+    require(document.root.is_object() && document.root.value("format", Json()) == "capture shard",
             "has a header that is not a shard's");
     const Json version = document.root.value("version", Json(nullptr));
     if (version != kShardVersion) {

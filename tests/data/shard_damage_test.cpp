@@ -170,6 +170,7 @@ TEST(Shard, RefusesHeadersThatContradictTheFile) {
   EXPECT_THAT(refused([](Json& h) { h["version"] = 2; }), HasSubstr("version 2; allowed: version 1"));
   EXPECT_THAT(refused([](Json& h) { h["version"] = "one"; }), HasSubstr("version \"one\""));
   EXPECT_THAT(refused([](Json& h) { h.erase("format"); }), HasSubstr("not a shard's"));
+  EXPECT_THAT(refused([](Json& h) { h["format"] = 7; }), HasSubstr("not a shard's"));
   EXPECT_THAT(refused([](Json& h) { h = Json::array({1}); }), HasSubstr("not a shard's"));
 }
 

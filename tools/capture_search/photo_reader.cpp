@@ -29,7 +29,8 @@ GalleryVision vision_of(const Dataset& gallery) {
   GalleryVision vision;
   for (const Shard& shard : gallery.shards()) {
     const Json& origin = shard.origin();
-    const std::string fingerprint = origin.is_object() ? origin.value("extractor", std::string()) : "";
+    const Json extractor = origin.is_object() ? origin.value("extractor", Json()) : Json();
+    const std::string fingerprint = extractor.is_string() ? extractor.get<std::string>() : "";
     if (fingerprint.empty() || !origin.contains("vision")) return {.where = shard.path().string()};
     if (!vision.fingerprint.empty() && vision.fingerprint != fingerprint) {
       throw UserError({.what = "its regions were found in another way than those of " + vision.where,
