@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "items.h"
 #include "markup.h"
 
 namespace capture {
@@ -13,13 +14,12 @@ namespace {
 using testing::Element;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::kJpeg;
 using ::testing::Not;
 using testing::parse_markup;
 using testing::select;
 using testing::select_class;
 using ::testing::SizeIs;
-
-constexpr std::string_view kJpeg = "\xFF\xD8\xFF\xE0 a photo";
 
 ComparedFigure figure(std::string name, double difference, double p) {
   return {.name = std::move(name),

@@ -15,32 +15,26 @@
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/json.h"
+#include "items.h"
 #include "markup.h"
 
 namespace capture {
 namespace {
 
+using testing::bytes;
 using ::testing::Each;
 using testing::Element;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::item;
+using testing::kJpeg;
 using ::testing::Not;
 using testing::parse_markup;
 using testing::select;
 using testing::select_class;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr std::string_view kJpeg = "\xFF\xD8\xFF\xE0 a photo";
-
-std::span<const std::byte> bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-ReportItem item(std::string id, std::vector<std::string> labels, std::string_view photo = kJpeg) {
-  return {.id = id, .title = "Title of " + id, .labels = std::move(labels), .thumbnail = bytes(photo)};
-}
 
 ReportQuery query(std::string id, std::vector<std::string> labels, double precision, std::vector<size_t> found) {
   ReportQuery asked{

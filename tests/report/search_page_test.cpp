@@ -5,27 +5,21 @@
 
 #include <stdexcept>
 
+#include "items.h"
 #include "markup.h"
 
 namespace capture {
 namespace {
 
+using testing::bytes;
 using ::testing::HasSubstr;
+using testing::item;
+using testing::kJpeg;
 using ::testing::Not;
 using testing::parse_markup;
 using testing::select;
 using testing::select_class;
 using ::testing::SizeIs;
-
-constexpr std::string_view kJpeg = "\xFF\xD8\xFF\xE0 a photo";
-
-std::span<const std::byte> bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-ReportItem item(const std::string& id, std::vector<std::string> labels) {
-  return {.id = id, .title = "Title of " + id, .labels = std::move(labels), .thumbnail = bytes(kJpeg)};
-}
 
 SearchPage small_page() {
   AskedQuestion photo{.asked = {.id = "a.jpg", .title = {}, .labels = {}, .thumbnail = bytes(kJpeg)},
