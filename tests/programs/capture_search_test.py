@@ -16,19 +16,11 @@ import time
 import unicodedata
 import unittest
 
+from small_model import small_config
+
 BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
 PHOTOS = pathlib.Path(os.environ["CAPTURE_SOURCE"]) / "data" / "grocery"
-CONFIG = {
-    "model": {
-        "width": 16, "projection_width": 8, "vocabulary_size": 0, "feature_width": 0,
-        "text": {"layers": 1, "heads": 2, "feed_forward": 32},
-        "image": {"layers": 1, "heads": 2, "feed_forward": 32},
-        "cross": {"layers": 1, "heads": 2, "width": 16},
-        "co_transformer": {"layers": 1, "heads": 2},
-    },
-    "loader": {"batch_size": 8},
-    "trainer": {"epochs": 2, "device": "cpu", "log_interval": 100, "threads": 1},
-}
+CONFIG = small_config(log_interval=100)
 # Titles of which some are wide on a terminal, and labels that say more.
 SPECIAL = {0: ("红苹果 一箱 十二个装", "apples"), 3: ("Crème fraîche", "dairy"), 5: ("ﾊﾞﾅﾅ 🍌", "fruit")}
 
