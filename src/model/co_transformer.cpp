@@ -24,26 +24,23 @@ CoBlockImpl::CoBlockImpl(const CoBlockOptions& options)
       down(register_module("down", Linear(4 * options.width, options.width))),
       heads_(options.heads) {}
 
-at::Tensor CoBlockImpl::context(const at::Tensor& x, const at::Tensor& bias) const {
-  const auto heads = split_heads(qkv->forward(norm_1->forward(x)), 3, heads_);
-  return attend(heads[0], heads[1], heads[2], bias, 0.0);
+at::Tensor CoBlockImpl::context(const at::Tensor& x, const Sequences& sequences) const {
+  return self_attention(qkv->forward(norm_1->forward(x)), sequences, heads_, 0.0);
 }
 
 at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
   // QuickGELU, a·sigmoid(1.702a), is silu(1.702a)/1.702: both factors ride along with the two products.
-  const at::Tensor rows = norm_2->forward(x).flatten(0, -2);
-  if (up_.serves(up->weight) && down_.serves(down->weight)) {
-    return x + down_(up_(rows, Activation::silu)).view(x.sizes());
-  }
-  const at::Tensor inner = at::silu(at::addmm(up->bias, rows, up->weight.t(), kSlope, kSlope));
-  return x + at::addmm(down->bias, inner, down->weight.t(), 1.0, 1.0 / kSlope).view(x.sizes());
+  const at::Tensor y = norm_2->forward(x);
+  if (up_.serves(up->weight) && down_.serves(down->weight)) return x + down_(up_(y, Activation::silu));
+  const at::Tensor inner = at::silu(at::addmm(up->bias, y, up->weight.t(), kSlope, kSlope));
+  return x + at::addmm(down->bias, inner, down->weight.t(), 1.0, 1.0 / kSlope);
 }
 
-void CoBlockImpl::pack(at::ScalarType type, bool for_positions) {
+void CoBlockImpl::pack(at::ScalarType type, bool for_some) {
   out->pack(type);
   if (!up_.made_of(up->weight, type)) up_ = PackedProduct(up->weight, up->bias, type, kSlope, kSlope);
   if (!down_.made_of(down->weight, type)) down_ = PackedProduct(down->weight, down->bias, type, 1.0 / kSlope);
-  if (!for_positions) {
+  if (!for_some) {
     qkv->pack(type);
     return;
   }
@@ -62,33 +59,27 @@ CoBlockImpl::Part CoBlockImpl::keys_values() const {
   return {qkv->weight.narrow(0, width, 2 * width), qkv->bias.narrow(0, width, 2 * width)};
 }
 
-at::Tensor CoBlockImpl::forward(const at::Tensor& x, const at::Tensor& bias) const {
-  return mlp(x + out->forward(context(x, bias)));
+at::Tensor CoBlockImpl::forward(const at::Tensor& x, const Sequences& sequences) const {
+  return mlp(x + out->forward(context(x, sequences)));
 }
 
-at::Tensor CoBlockImpl::forward_rows(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& rows) const {
-  const at::Tensor chosen = context(x, bias).flatten(0, 1).index_select(0, rows);
-  return mlp(x.flatten(0, 1).index_select(0, rows) + out->forward(chosen));
+at::Tensor CoBlockImpl::forward_rows(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const {
+  const at::Tensor chosen = context(x, sequences).index_select(0, rows);
+  return mlp(x.index_select(0, rows) + out->forward(chosen));
 }
 
-at::Tensor CoBlockImpl::forward_positions(const at::Tensor& x, const at::Tensor& bias,
-                                          const std::vector<int64_t>& positions) const {
-  const auto at_positions = [&](const at::Tensor& all) {
-    std::vector<at::Tensor> chosen;
-    for (const int64_t position : positions) chosen.push_back(all.select(1, position));
-    return at::stack(chosen, 1);
-  };
-  const auto product = [](const PackedProduct& packed, const Part& part, const at::Tensor& rows) {
-    return packed.serves(part.weight) ? packed(rows) : at::linear(rows, part.weight, part.bias);
+at::Tensor CoBlockImpl::forward_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const {
+  const auto product = [](const PackedProduct& packed, const Part& part, const at::Tensor& inputs) {
+    return packed.serves(part.weight) ? packed(inputs) : at::linear(inputs, part.weight, part.bias);
   };
   const at::Tensor y = norm_1->forward(x);
-  const auto q = split_heads(product(queries_, queries(), at_positions(y)), 1, heads_);
-  const auto kv = split_heads(product(keys_values_, keys_values(), y), 2, heads_);
-  return mlp(at_positions(x) + out->forward(attend(q[0], kv[0], kv[1], bias, 0.0)));
+  const at::Tensor q = product(queries_, queries(), y.index_select(0, rows));
+  const at::Tensor kv = product(keys_values_, keys_values(), y);
+  return mlp(x.index_select(0, rows) + out->forward(attention_of_some(q, kv, sequences, heads_, 0.0)));
 }
 
-at::Tensor CoStackImpl::forward(at::Tensor x, const at::Tensor& bias, size_t count) const {
-  for (size_t i = 0; i < count; ++i) x = layers[i]->forward(x, bias);
+at::Tensor CoStackImpl::forward(at::Tensor x, const Sequences& sequences, size_t count) const {
+  for (size_t i = 0; i < count; ++i) x = layers[i]->forward(x, sequences);
   return x;
 }
 

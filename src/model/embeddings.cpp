@@ -13,11 +13,19 @@ TextEmbeddingImpl::TextEmbeddingImpl(const HybridStreamModelOptions& options)
       norm(register_module("norm", LayerNorm(options.width))),
       dropout_(options.dropout) {}
 
-at::Tensor TextEmbeddingImpl::forward(const at::Tensor& ids) const {
-  const int64_t length = ids.size(1);
+at::Tensor TextEmbeddingImpl::offsets(int64_t length) const {
   // The two small tables are added once, not once a sample.
-  const at::Tensor offsets = position->weight.narrow(0, 0, length) + type->weight.narrow(0, 0, 1);
-  return at::dropout(norm->forward(word->forward(ids) + offsets), dropout_, is_training());
+  return position->weight.narrow(0, 0, length) + type->weight.narrow(0, 0, 1);
+}
+
+at::Tensor TextEmbeddingImpl::forward(const at::Tensor& ids) const {
+  const at::Tensor sum = (word->forward(ids) + offsets(ids.size(1))).flatten(0, 1);
+  return at::dropout(norm->forward(sum), dropout_, is_training());
+}
+
+at::Tensor TextEmbeddingImpl::forward_packed(const at::Tensor& ids, const at::Tensor& places, int64_t longest) const {
+  const at::Tensor sum = word->forward(ids) + at::embedding(offsets(longest), places);
+  return at::dropout(norm->forward(sum), dropout_, is_training());
 }
 
 RegionEmbeddingImpl::RegionEmbeddingImpl(const HybridStreamModelOptions& options)
@@ -28,8 +36,8 @@ RegionEmbeddingImpl::RegionEmbeddingImpl(const HybridStreamModelOptions& options
 
 at::Tensor RegionEmbeddingImpl::forward(const at::Tensor& features, const at::Tensor& locations) const {
   const int64_t expected = feature->weight.size(1);
-  if (features.size(2) != expected) {
-    throw UserError({.what = "region features are " + std::to_string(features.size(2)) +
+  if (features.size(1) != expected) {
+    throw UserError({.what = "region features are " + std::to_string(features.size(1)) +
                              " wide and the model expects " + std::to_string(expected),
                      .where = "model.feature_width",
                      .hint = "use the data that the model was made for"});

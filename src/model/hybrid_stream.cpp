@@ -5,6 +5,7 @@
 #include "capture/base/error.h"
 #include "capture/model/attention.h"
 #include "capture/model/initialise.h"
+#include "packed_rows.h"
 
 namespace capture {
 
@@ -42,19 +43,16 @@ CrossLayerOptions cross_options(const HybridStreamModelOptions& options) {
   return cross;
 }
 
-at::Tensor first(const at::Tensor& states) {
-  return states.select(1, 0);
-}
-
 }  // namespace
 
-/// The two sides on their way through the model, and what hides their padding (undefined where there is none).
+/// The two sides on their way through the model, [rows, W] each, and where their sequences lie.
 struct HybridStreamModelImpl::States {
   at::Tensor text;
   at::Tensor regions;
-  at::Tensor text_bias;
-  at::Tensor region_bias;
-  at::Tensor joint_bias;
+  Sequences text_sequences;
+  Sequences region_sequences;
+  Sequences joint_sequences;  ///< of a pair's tokens and, behind them, its regions
+  JointOrder order;           ///< of a packed batch
 };
 
 HybridStreamModelImpl::HybridStreamModelImpl(const HybridStreamModelOptions& options, std::optional<uint64_t> seed)
@@ -81,91 +79,134 @@ HybridStreamModelImpl::HybridStreamModelImpl(const HybridStreamModelOptions& opt
 }
 
 HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PairBatch& batch) const {
-  options_.require_positions(batch.token_ids.size(1), batch.region_features.size(1) - 1);
+  const int64_t pairs = batch.size();
+  const int64_t tokens = batch.token_ids.size(1);
+  const int64_t regions = batch.region_features.size(1);
+  options_.require_positions(tokens, regions - 1);
   States states;
   states.text = text_embedding->forward(batch.token_ids);
-  states.regions = region_embedding->forward(batch.region_features, batch.region_locations);
-  if (batch.text_padded) states.text_bias = padding_bias(batch.text_mask);
-  if (batch.regions_padded) states.region_bias = padding_bias(batch.region_mask);
+  states.regions = region_embedding->forward(batch.region_features.flatten(0, 1), batch.region_locations.flatten(0, 1));
+  states.text_sequences = {.count = pairs, .longest = tokens};
+  states.region_sequences = {.count = pairs, .longest = regions};
+  states.joint_sequences = {.count = pairs, .longest = tokens + regions};
+  if (batch.text_padded) states.text_sequences.bias = padding_bias(batch.text_mask);
+  if (batch.regions_padded) states.region_sequences.bias = padding_bias(batch.region_mask);
   if (!co_transformer->empty() && (batch.text_padded || batch.regions_padded)) {
-    states.joint_bias = padding_bias(at::cat({batch.text_mask, batch.region_mask}, 1));
+    states.joint_sequences.bias = padding_bias(at::cat({batch.text_mask, batch.region_mask}, 1));
   }
   return states;
 }
 
-void HybridStreamModelImpl::run_streams(States& states) const {
-  states.text = text_stream->forward(states.text, states.text_bias);
-  states.regions = image_stream->forward(states.regions, states.region_bias);
+HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PackedBatch& batch) const {
+  TORCH_CHECK(batch.token_ids.is_cpu(), "a packed batch must be on the CPU");
+  options_.require_positions(batch.max_tokens, batch.max_regions - 1);
+  States states;
+  states.order = joint_order(batch.text_starts, batch.region_starts);
+  states.text = text_embedding->forward_packed(batch.token_ids, states.order.token_places, batch.max_tokens);
+  states.regions = region_embedding->forward(batch.region_features, batch.region_locations);
+  states.text_sequences = {.count = batch.size(), .longest = batch.max_tokens, .starts = batch.text_starts};
+  states.region_sequences = {.count = batch.size(), .longest = batch.max_regions, .starts = batch.region_starts};
+  states.joint_sequences = {.count = batch.size(),
+                            .longest = batch.max_tokens + batch.max_regions,
+                            .starts = batch.text_starts + batch.region_starts};
+  return states;
 }
 
-PairEmbeddings HybridStreamModelImpl::projections(const States& states) const {
+void HybridStreamModelImpl::run_streams(States& states) const {
+  states.text = text_stream->forward(states.text, states.text_sequences);
+  states.regions = image_stream->forward(states.regions, states.region_sequences);
+}
+
+void HybridStreamModelImpl::run_cross(States& states) const {
+  std::tie(states.text, states.regions) =
+      cross->forward(states.text, states.regions, states.text_sequences, states.region_sequences);
+}
+
+/// From the first row of each sequence, [B, W] a side.
+PairEmbeddings HybridStreamModelImpl::projections(const at::Tensor& text, const at::Tensor& regions) const {
   PairEmbeddings embeddings;
-  embeddings.text_projection = at::relu(text_projection->forward(first(states.text)));
-  embeddings.region_projection = at::relu(region_projection->forward(first(states.regions)));
+  embeddings.text_projection = at::relu(text_projection->forward(text));
+  embeddings.region_projection = at::relu(region_projection->forward(regions));
   return embeddings;
 }
 
-/// The co-transformer's input, [B, T + 1 + R, W].
+PairEmbeddings HybridStreamModelImpl::projections(const States& states) const {
+  return projections(first_of_each(states.text, states.text_sequences),
+                     first_of_each(states.regions, states.region_sequences));
+}
+
+/// The co-transformer's input, rows of joint_sequences.
 at::Tensor HybridStreamModelImpl::joined(const States& states) const {
-  const int64_t tokens = states.text.size(1);
-  const int64_t regions = states.regions.size(1);
-  const int64_t first_region = options_.co_transformer.first_region;
-  const at::Tensor& table = co_position->weight;
-  const at::Tensor places = at::cat({table.narrow(0, 0, tokens), table.narrow(0, first_region, regions)});
-  const at::Tensor sum = at::cat({states.text, states.regions}, 1) + places;
+  const int64_t tokens = states.text_sequences.longest;
+  const int64_t regions = states.region_sequences.longest;
+  const at::Tensor token_table = co_position->weight.narrow(0, 0, tokens);
+  const at::Tensor region_table = co_position->weight.narrow(0, options_.co_transformer.first_region, regions);
+  at::Tensor sum;
+  if (states.joint_sequences.packed()) {
+    const at::Tensor text = states.text + at::embedding(token_table, states.order.token_places);
+    const at::Tensor image = states.regions + at::embedding(region_table, states.order.region_places);
+    sum = reorder_rows(at::cat({text, image}), states.order.sources, states.order.targets);
+  } else {
+    const at::Tensor both = at::cat(
+        {by_sequence(states.text, states.text_sequences), by_sequence(states.regions, states.region_sequences)}, 1);
+    sum = (both + at::cat({token_table, region_table})).flatten(0, 1);
+  }
   return at::dropout(sum, options_.dropout, is_training());
 }
 
 HybridStreamOutput HybridStreamModelImpl::forward(const PairBatch& batch) const {
   HybridStreamOutput output;
   States states = embedded(batch);
-  output.text_embeddings = states.text;
-  output.region_embeddings = states.regions;
+  const auto text_of = [&] { return by_sequence(states.text, states.text_sequences); };
+  const auto regions_of = [&] { return by_sequence(states.regions, states.region_sequences); };
+  output.text_embeddings = text_of();
+  output.region_embeddings = regions_of();
   run_streams(states);
-  output.text_stream = states.text;
-  output.region_stream = states.regions;
+  output.text_stream = text_of();
+  output.region_stream = regions_of();
   output.embeddings = projections(states);
 
-  std::tie(states.text, states.regions) =
-      cross->forward(states.text, states.regions, states.text_bias, states.region_bias);
+  run_cross(states);
+  at::Tensor text = text_of();
+  at::Tensor regions = regions_of();
   if (!co_transformer->empty()) {
-    const int64_t tokens = states.text.size(1);
-    const int64_t regions = states.regions.size(1);
-    const at::Tensor joint = co_transformer->forward(joined(states), states.joint_bias, co_transformer->layers.size());
-    states.text = joint.narrow(1, 0, tokens);
-    states.regions = joint.narrow(1, tokens, regions);
+    const at::Tensor rows =
+        co_transformer->forward(joined(states), states.joint_sequences, co_transformer->layers.size());
+    const at::Tensor joint = by_sequence(rows, states.joint_sequences);
+    text = joint.narrow(1, 0, text.size(1));
+    regions = joint.narrow(1, text.size(1), regions.size(1));
   }
-  output.text_sequence = at::relu(text_output->forward(states.text));
-  output.region_sequence = at::relu(region_output->forward(states.regions));
+  output.text_sequence = at::relu(text_output->forward(text));
+  output.region_sequence = at::relu(region_output->forward(regions));
   const bool apart = cross->empty() && co_transformer->empty();
-  output.embeddings.text_pooled = apart ? output.embeddings.text_projection : first(output.text_sequence);
-  output.embeddings.region_pooled = apart ? output.embeddings.region_projection : first(output.region_sequence);
+  output.embeddings.text_pooled = apart ? output.embeddings.text_projection : output.text_sequence.select(1, 0);
+  output.embeddings.region_pooled = apart ? output.embeddings.region_projection : output.region_sequence.select(1, 0);
   return output;
 }
 
-PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const at::Tensor& token_rows,
-                                                  const at::Tensor& region_rows) const {
-  States states = embedded(batch);
+PretrainingOutput HybridStreamModelImpl::pretrain_from(States states, const at::Tensor& token_rows,
+                                                       const at::Tensor& region_rows) const {
   run_streams(states);
   const PairEmbeddings embeddings = projections(states);
-  std::tie(states.text, states.regions) =
-      cross->forward(states.text, states.regions, states.text_bias, states.region_bias);
-
+  run_cross(states);
   at::Tensor text;
   at::Tensor regions;
   if (co_transformer->empty()) {
-    text = states.text.flatten(0, 1).index_select(0, token_rows);
-    regions = states.regions.flatten(0, 1).index_select(0, region_rows);
+    text = states.text.index_select(0, token_rows);
+    regions = states.regions.index_select(0, region_rows);
   } else {
-    // Row b·T + t of the tokens is row b·(T + N) + t of the joint sequence; a region's comes T later.
-    const int64_t tokens = states.text.size(1);
-    const int64_t count = states.regions.size(1);
-    const at::Tensor in_text = token_rows + at::floor_divide(token_rows, tokens) * count;
-    const at::Tensor in_regions = region_rows + (at::floor_divide(region_rows, count) + 1) * tokens;
+    const int64_t tokens = states.text_sequences.longest;
+    const int64_t count = states.region_sequences.longest;
+    const bool packed = states.joint_sequences.packed();
+    // Padded, row b·T + t of the tokens is row b·(T + N) + t of the joint sequence; a region's comes T later.
+    const at::Tensor in_text = packed ? states.order.targets.index_select(0, token_rows)
+                                      : token_rows + at::floor_divide(token_rows, tokens) * count;
+    const at::Tensor in_regions = packed ? states.order.targets.index_select(0, region_rows + states.text.size(0))
+                                         : region_rows + (at::floor_divide(region_rows, count) + 1) * tokens;
     const size_t before_last = co_transformer->layers.size() - 1;
-    const at::Tensor joint = co_transformer->forward(joined(states), states.joint_bias, before_last);
-    const at::Tensor rows =
-        co_transformer->layers[before_last]->forward_rows(joint, states.joint_bias, at::cat({in_text, in_regions}));
+    const at::Tensor joint = co_transformer->forward(joined(states), states.joint_sequences, before_last);
+    const at::Tensor rows = co_transformer->layers[before_last]->forward_rows(joint, states.joint_sequences,
+                                                                              at::cat({in_text, in_regions}));
     text = rows.narrow(0, 0, token_rows.size(0));
     regions = rows.narrow(0, token_rows.size(0), region_rows.size(0));
   }
@@ -175,25 +216,43 @@ PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const 
           .region_predictions = region_predictions(at::relu(region_output->forward(regions)))};
 }
 
-PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
+PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const at::Tensor& token_rows,
+                                                  const at::Tensor& region_rows) const {
+  return pretrain_from(embedded(batch), token_rows, region_rows);
+}
+
+PretrainingOutput HybridStreamModelImpl::pretrain(const PackedBatch& batch, const at::Tensor& token_rows,
+                                                  const at::Tensor& region_rows) const {
+  return pretrain_from(embedded(batch), token_rows, region_rows);
+}
+
+PairEmbeddings HybridStreamModelImpl::embed_from(States states) const {
   if (cross->empty() && co_transformer->empty()) {
-    PairEmbeddings embeddings = project(batch);
+    PairEmbeddings embeddings = project_from(std::move(states));
     embeddings.text_pooled = embeddings.text_projection;
     embeddings.region_pooled = embeddings.region_projection;
     return embeddings;
   }
-  States states = embedded(batch);
   run_streams(states);
   PairEmbeddings embeddings = projections(states);
-  std::tie(states.text, states.regions) =
-      cross->forward(states.text, states.regions, states.text_bias, states.region_bias);
-  at::Tensor text = first(states.text);
-  at::Tensor regions = first(states.regions);
-  if (!co_transformer->empty()) {
+  run_cross(states);
+  at::Tensor text;
+  at::Tensor regions;
+  if (co_transformer->empty()) {
+    text = first_of_each(states.text, states.text_sequences);
+    regions = first_of_each(states.regions, states.region_sequences);
+  } else {
+    const Sequences& sequences = states.joint_sequences;
+    const at::Tensor starts =
+        sequences.packed() ? sequences.starts.narrow(0, 0, sequences.count).to(at::kLong)
+                           : at::arange(sequences.count, states.text.options().dtype(at::kLong)) * sequences.longest;
+    const at::Tensor lengths = sequences.packed() ? states.text_sequences.starts.diff().to(at::kLong)
+                                                  : at::full_like(starts, states.text_sequences.longest);
     const size_t before_last = co_transformer->layers.size() - 1;
-    const at::Tensor joint = co_transformer->forward(joined(states), states.joint_bias, before_last);
-    const at::Tensor both =
-        co_transformer->layers[before_last]->forward_positions(joint, states.joint_bias, {0, states.text.size(1)});
+    const at::Tensor joint = co_transformer->forward(joined(states), sequences, before_last);
+    const at::Tensor both = co_transformer->layers[before_last]
+                                ->forward_some(joint, sequences, at::stack({starts, starts + lengths}, 1).flatten())
+                                .unflatten(0, {sequences.count, 2});
     text = both.select(1, 0);
     regions = both.select(1, 1);
   }
@@ -202,11 +261,25 @@ PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
   return embeddings;
 }
 
+PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
+  return embed_from(embedded(batch));
+}
+
+PairEmbeddings HybridStreamModelImpl::embed(const PackedBatch& batch) const {
+  return embed_from(embedded(batch));
+}
+
+PairEmbeddings HybridStreamModelImpl::project_from(States states) const {
+  return projections(text_stream->forward_first(states.text, states.text_sequences),
+                     image_stream->forward_first(states.regions, states.region_sequences));
+}
+
 PairEmbeddings HybridStreamModelImpl::project(const PairBatch& batch) const {
-  States states = embedded(batch);
-  states.text = text_stream->forward_first(states.text, states.text_bias);
-  states.regions = image_stream->forward_first(states.regions, states.region_bias);
-  return projections(states);
+  return project_from(embedded(batch));
+}
+
+PairEmbeddings HybridStreamModelImpl::project(const PackedBatch& batch) const {
+  return project_from(embedded(batch));
 }
 
 void HybridStreamModelImpl::pack(at::ScalarType type) {
@@ -221,7 +294,7 @@ void HybridStreamModelImpl::pack(at::ScalarType type) {
   pack_all(*image_stream);
   pack_all(*cross);
   auto& blocks = co_transformer->layers;
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_positions=*/i + 1 == blocks.size());
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_some=*/i + 1 == blocks.size());
 }
 
 at::Tensor HybridStreamModelImpl::token_scores(const at::Tensor& text_sequence) const {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "capture/model/attention.h"
+#include "packed_add_norm.h"
 
 namespace capture {
 
@@ -10,8 +11,9 @@ namespace {
 
 /// LayerNorm(x + dropout(added)).
 at::Tensor add_and_normalise(const at::Tensor& x, const at::Tensor& added, const LayerNorm& norm, double dropout,
-                             bool training) {
-  return norm->forward(at::dropout(added, dropout, training) + x);
+                             const Sequences& sequences) {
+  if (sequences.packed()) return packed_add_norm(x, added, norm->weight, norm->bias, dropout);
+  return norm->forward(at::dropout(added, dropout, /*train=*/dropout > 0) + x);
 }
 
 }  // namespace
@@ -22,9 +24,9 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t inner, double dropout)
       norm(register_module("norm", LayerNorm(width))),
       dropout_(dropout) {}
 
-at::Tensor FeedForwardImpl::forward(const at::Tensor& x) const {
+at::Tensor FeedForwardImpl::forward(const at::Tensor& x, const Sequences& sequences) const {
   const at::Tensor added = down->forward(up->forward_gelu(x));
-  return add_and_normalise(x, added, norm, dropout_, is_training());
+  return add_and_normalise(x, added, norm, is_training() ? dropout_ : 0.0, sequences);
 }
 
 TransformerLayerImpl::TransformerLayerImpl(const LayerOptions& options)
@@ -34,30 +36,35 @@ TransformerLayerImpl::TransformerLayerImpl(const LayerOptions& options)
       feed_forward(register_module("feed_forward", FeedForward(options.width, options.feed_forward, options.dropout))),
       options_(options) {}
 
-at::Tensor TransformerLayerImpl::merge(const at::Tensor& x, const at::Tensor& context) const {
-  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, options_.dropout, is_training()));
+at::Tensor TransformerLayerImpl::merge(const at::Tensor& x, const at::Tensor& context,
+                                       const Sequences& sequences) const {
+  const double dropout = is_training() ? options_.dropout : 0.0;
+  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, dropout, sequences), sequences);
 }
 
-at::Tensor TransformerLayerImpl::forward(const at::Tensor& x, const at::Tensor& bias) const {
-  const auto heads = split_heads(qkv->forward(x), 3, options_.heads);
-  return merge(x, attend(heads[0], heads[1], heads[2], bias, is_training() ? options_.attention_dropout : 0.0));
-}
-
-at::Tensor TransformerLayerImpl::forward_first(const at::Tensor& x, const at::Tensor& bias) const {
-  const auto heads = split_heads(qkv->forward(x), 3, options_.heads);
+at::Tensor TransformerLayerImpl::forward(const at::Tensor& x, const Sequences& sequences) const {
   const double dropout = is_training() ? options_.attention_dropout : 0.0;
-  return merge(x.narrow(1, 0, 1), attend(heads[0].narrow(2, 0, 1), heads[1], heads[2], bias, dropout));
+  return merge(x, self_attention(qkv->forward(x), sequences, options_.heads, dropout), sequences);
 }
 
-at::Tensor StreamImpl::forward(at::Tensor x, const at::Tensor& bias) const {
-  for (const auto& layer : layers) x = layer->forward(x, bias);
+at::Tensor TransformerLayerImpl::forward_first(const at::Tensor& x, const Sequences& sequences) const {
+  const double dropout = is_training() ? options_.attention_dropout : 0.0;
+  const at::Tensor all = qkv->forward(x);
+  const at::Tensor queries = first_of_each(all.narrow(1, 0, options_.width), sequences);
+  const at::Tensor keys_values = all.narrow(1, options_.width, 2 * options_.width);
+  return merge(first_of_each(x, sequences), attention_of_some(queries, keys_values, sequences, options_.heads, dropout),
+               sequences);
+}
+
+at::Tensor StreamImpl::forward(at::Tensor x, const Sequences& sequences) const {
+  for (const auto& layer : layers) x = layer->forward(x, sequences);
   return x;
 }
 
-at::Tensor StreamImpl::forward_first(at::Tensor x, const at::Tensor& bias) const {
-  if (layers.empty()) return x.narrow(1, 0, 1);
-  for (size_t i = 0; i + 1 < layers.size(); ++i) x = layers[i]->forward(x, bias);
-  return layers.back()->forward_first(x, bias);
+at::Tensor StreamImpl::forward_first(at::Tensor x, const Sequences& sequences) const {
+  if (layers.empty()) return first_of_each(x, sequences);
+  for (size_t i = 0; i + 1 < layers.size(); ++i) x = layers[i]->forward(x, sequences);
+  return layers.back()->forward_first(x, sequences);
 }
 
 CrossSideImpl::CrossSideImpl(const LayerOptions& options, int64_t attention_width)
@@ -67,35 +74,31 @@ CrossSideImpl::CrossSideImpl(const LayerOptions& options, int64_t attention_widt
       feed_forward(register_module("feed_forward", FeedForward(options.width, options.feed_forward, options.dropout))),
       options_(options) {}
 
-std::vector<at::Tensor> CrossSideImpl::project(const at::Tensor& x) const {
-  return split_heads(qkv->forward(x), 3, options_.heads);
-}
-
-at::Tensor CrossSideImpl::merge(const at::Tensor& x, const at::Tensor& context) const {
-  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, options_.dropout, is_training()));
+at::Tensor CrossSideImpl::merge(const at::Tensor& x, const at::Tensor& context, const Sequences& sequences) const {
+  const double dropout = is_training() ? options_.dropout : 0.0;
+  return feed_forward->forward(add_and_normalise(x, out->forward(context), norm, dropout, sequences), sequences);
 }
 
 CrossLayerImpl::CrossLayerImpl(const CrossLayerOptions& options)
     : text(register_module("text", CrossSide(options.text, options.attention_width))),
       image(register_module("image", CrossSide(options.image, options.attention_width))),
+      heads_(options.text.heads),
       attention_dropout_(options.text.attention_dropout) {}
 
 std::pair<at::Tensor, at::Tensor> CrossLayerImpl::forward(const at::Tensor& text_states, const at::Tensor& regions,
-                                                          const at::Tensor& text_bias,
-                                                          const at::Tensor& region_bias) const {
-  const auto t = text->project(text_states);
-  const auto r = image->project(regions);
-  const double dropout = is_training() ? attention_dropout_ : 0.0;
-  const at::Tensor from_text = attend(r[0], t[1], t[2], text_bias, dropout);
-  const at::Tensor from_regions = attend(t[0], r[1], r[2], region_bias, dropout);
-  return {text->merge(text_states, from_regions), image->merge(regions, from_text)};
+                                                          const Sequences& text_sequences,
+                                                          const Sequences& region_sequences) const {
+  const auto [from_regions, from_text] =
+      co_attention(text->qkv->forward(text_states), text_sequences, image->qkv->forward(regions), region_sequences,
+                   heads_, is_training() ? attention_dropout_ : 0.0);
+  return {text->merge(text_states, from_regions, text_sequences), image->merge(regions, from_text, region_sequences)};
 }
 
 std::pair<at::Tensor, at::Tensor> CrossStreamImpl::forward(at::Tensor text, at::Tensor regions,
-                                                           const at::Tensor& text_bias,
-                                                           const at::Tensor& region_bias) const {
+                                                           const Sequences& text_sequences,
+                                                           const Sequences& region_sequences) const {
   for (const auto& layer : layers) {
-    std::tie(text, regions) = layer->forward(text, regions, text_bias, region_bias);
+    std::tie(text, regions) = layer->forward(text, regions, text_sequences, region_sequences);
   }
   return {text, regions};
 }

@@ -91,9 +91,11 @@ at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tenso
   return at::cross_entropy_loss(scores.scatter(1, itself, -std::numeric_limits<float>::infinity()), positive);
 }
 
-PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
-                                     const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group) {
+namespace {
+
+template <class Pairs>
+PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& batch, const MaskedTargets& targets,
+                            const PretrainingObjectiveOptions& options, const ProcessGroup& group) {
   const at::Tensor none = at::zeros({}, batch.region_features.options());
   PretrainingLosses losses{none, none, none, none};
   const auto add = [&](at::Tensor& slot, double weight, const at::Tensor& loss) {
@@ -126,6 +128,20 @@ PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const P
         contrastive_loss(output.region_projection, output.text_projection, options.temperature, group));
   }
   return losses;
+}
+
+}  // namespace
+
+PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
+                                     const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
+                                     const ProcessGroup& group) {
+  return losses_of(model, batch, targets, options, group);
+}
+
+PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
+                                     const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
+                                     const ProcessGroup& group) {
+  return losses_of(model, batch, targets, options, group);
 }
 
 }  // namespace capture

@@ -54,6 +54,22 @@ at::Tensor spread_rows(const at::Tensor& rows, const at::Tensor& starts, int64_t
   return pair * width + rows - starts.to(at::kLong).index_select(0, pair);
 }
 
+/// Rows of [B, width, …] where the mask is true, one after the other.
+at::Tensor gathered(const at::Tensor& padded, const at::Tensor& mask) {
+  return padded.flatten(0, 1).index_select(0, mask.flatten().nonzero().flatten());
+}
+
+at::Tensor starts_of(const at::Tensor& mask) {
+  const at::Tensor starts = at::zeros({mask.size(0) + 1}, at::kInt);
+  starts.slice(0, 1).copy_(mask.sum(1).cumsum(0));
+  return starts;
+}
+
+/// Rows of the flattened mask → rows among those where it is true.
+at::Tensor gathered_rows(const at::Tensor& rows, const at::Tensor& mask) {
+  return (mask.flatten().cumsum(0) - 1).index_select(0, rows);
+}
+
 }  // namespace
 
 PairBatch to(const PairBatch& batch, at::Device device) {
@@ -103,6 +119,23 @@ MaskedTargets padded(const MaskedTargets& targets, const PackedBatch& batch) {
   MaskedTargets out = targets;
   out.token_rows = spread_rows(targets.token_rows, batch.text_starts, batch.max_tokens);
   out.region_rows = spread_rows(targets.region_rows, batch.region_starts, batch.max_regions);
+  return out;
+}
+
+PackedBatch packed(const PairBatch& batch) {
+  return {.token_ids = gathered(batch.token_ids, batch.text_mask),
+          .text_starts = starts_of(batch.text_mask),
+          .region_features = gathered(batch.region_features, batch.region_mask),
+          .region_locations = gathered(batch.region_locations, batch.region_mask),
+          .region_starts = starts_of(batch.region_mask),
+          .max_tokens = batch.text_mask.sum(1).max().item<int64_t>(),
+          .max_regions = batch.region_mask.sum(1).max().item<int64_t>()};
+}
+
+MaskedTargets packed(const MaskedTargets& targets, const PairBatch& batch) {
+  MaskedTargets out = targets;
+  out.token_rows = gathered_rows(targets.token_rows, batch.text_mask);
+  out.region_rows = gathered_rows(targets.region_rows, batch.region_mask);
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "bench.h"
 #include "capture/base/config.h"
@@ -25,6 +26,7 @@ struct Arguments {
   int64_t threads = 0;
   Precision precision = Precision::float32;
   TitleLengths lengths = TitleLengths::full;
+  bool padded = false;
   std::string config;
   std::string device = "cpu";
 };
@@ -60,6 +62,7 @@ std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
   command->add_option("--lengths", arguments->lengths, "Title lengths: full (36 tokens), or product1m's.")
       ->transform(one_of<TitleLengths>({{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
       ->default_str("full");
+  command->add_flag("--padded", arguments->padded, "The plain path: padded batches and LibTorch's own operations.");
   command->add_option("--config", arguments->config, "A configuration whose model section gives other sizes.");
   command->add_option("--device", arguments->device, "cpu, cuda, cuda:N or auto.")->capture_default_str();
   return arguments;
@@ -74,9 +77,21 @@ struct Bench {
         model(options_of(given), 42) {
     model->to(device);
     SyntheticBatch batch = synthetic_batch(model->options(), given.batch, given.lengths, 42);
-    inputs = to(batch.inputs, device);
-    targets = to(batch.targets, device);
+    if (given.padded || !device.is_cpu()) {
+      inputs = to(batch.inputs, device);
+      targets = to(batch.targets, device);
+    } else {
+      packed_inputs = packed(batch.inputs);
+      targets = packed(batch.targets, batch.inputs);
+    }
   }
+
+  PretrainingLosses losses() const {
+    return packed_inputs ? pretraining_losses(*model, *packed_inputs, targets, {})
+                         : pretraining_losses(*model, inputs, targets, {});
+  }
+
+  PairEmbeddings embeddings() const { return packed_inputs ? model->embed(*packed_inputs) : model->embed(inputs); }
 
   void print(const char* what, const std::vector<double>& seconds, const Json& more) const {
     const double middle = median(seconds);
@@ -87,6 +102,7 @@ struct Bench {
                  {"device", arguments.device},
                  {"dtype", arguments.precision == Precision::float32 ? "fp32" : "bf16"},
                  {"lengths", arguments.lengths == TitleLengths::full ? "full" : "product1m"},
+                 {"batches", packed_inputs ? "packed" : "padded"},
                  {"parameters", parameter_count(model->options())},
                  {"official_parameters", official_parameter_count(model->options())},
                  {"steps", arguments.steps},
@@ -104,6 +120,7 @@ struct Bench {
   at::Device device;
   HybridStreamModel model;
   PairBatch inputs;
+  std::optional<PackedBatch> packed_inputs;  ///< instead, on the CPU
   MaskedTargets targets;
 };
 
@@ -117,7 +134,7 @@ void run_train(const Arguments& arguments) {
     PretrainingLosses result;
     {
       const AutocastScope autocast(bench.device, arguments.precision);
-      result = pretraining_losses(*bench.model, bench.inputs, bench.targets, {});
+      result = bench.losses();
     }
     result.total.backward();
     optimizer.step(1.0, result.total.detach());
@@ -137,7 +154,7 @@ void run_embed(const Arguments& arguments) {
   const auto embed = [&] {
     const c10::InferenceMode inference;
     const AutocastScope autocast(bench.device, arguments.precision);
-    sum = bench.model->embed(bench.inputs).text_pooled.sum().item<double>();
+    sum = bench.embeddings().text_pooled.sum().item<double>();
   };
   const auto seconds = time_calls(arguments.steps, embed);
   bench.print("embed", seconds, {{"checksum", sum}});

@@ -1,9 +1,8 @@
 // The co-transformer: pre-LayerNorm blocks (CLIP's form, QuickGELU) over tokens and regions in one sequence.
 #pragma once
 
-#include <vector>
-
 #include "capture/model/modules.h"
+#include "capture/model/sequences.h"
 
 namespace capture {
 
@@ -17,19 +16,18 @@ class CoBlockImpl : public torch::nn::Module {
  public:
   explicit CoBlockImpl(const CoBlockOptions& options);
 
-  /// x [B, N, width]; bias [B, 1, 1, N] or undefined → [B, N, width]
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& bias) const;
+  /// [rows, width] → the same shape
+  at::Tensor forward(const at::Tensor& x, const Sequences& sequences) const;
 
-  /// The given rows of forward(), flattened: rows [M] int64 index B·N → [M, width]. Everything after the attention is
-  /// computed for those rows alone.
-  at::Tensor forward_rows(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& rows) const;
+  /// The given rows of forward(): rows [M] int64 → [M, width]. Everything after the attention is computed for those
+  /// rows alone.
+  at::Tensor forward_rows(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const;
 
-  /// The given positions, the same in every sample, of forward(): → [B, positions, width]. Only they ask queries.
-  at::Tensor forward_positions(const at::Tensor& x, const at::Tensor& bias,
-                               const std::vector<int64_t>& positions) const;
+  /// The same where the rows are P of each sequence, one sequence's behind the other's: only they ask queries.
+  at::Tensor forward_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const;
 
-  /// LinearImpl::pack for the products of forward(), or for those of forward_positions().
-  void pack(at::ScalarType type, bool for_positions);
+  /// LinearImpl::pack for the products of forward(), or for those of forward_some().
+  void pack(at::ScalarType type, bool for_some);
 
   LayerNorm norm_1 = nullptr;
   Linear qkv = nullptr;
@@ -39,9 +37,9 @@ class CoBlockImpl : public torch::nn::Module {
   Linear down = nullptr;
 
  private:
-  /// What attention adds to the stream, before the output projection: [B, N, width].
-  at::Tensor context(const at::Tensor& x, const at::Tensor& bias) const;
-  /// The second half of the block, row by row: [..., width] → the same shape.
+  /// What attention adds to the stream, before the output projection: [rows, width].
+  at::Tensor context(const at::Tensor& x, const Sequences& sequences) const;
+  /// The second half of the block, row by row: [rows, width] → the same shape.
   at::Tensor mlp(const at::Tensor& x) const;
 
   /// Some of qkv's rows.
@@ -64,7 +62,7 @@ class CoStackImpl : public StackImpl<CoBlock> {
  public:
   using StackImpl::StackImpl;
   /// The first `count` blocks.
-  at::Tensor forward(at::Tensor x, const at::Tensor& bias, size_t count) const;
+  at::Tensor forward(at::Tensor x, const Sequences& sequences, size_t count) const;
 };
 TORCH_MODULE(CoStack);
 

@@ -10,8 +10,10 @@ namespace capture {
 class TextEmbeddingImpl : public torch::nn::Module {
  public:
   explicit TextEmbeddingImpl(const HybridStreamModelOptions& options);
-  /// ids [B, T] int64 → [B, T, width].
+  /// ids [B, T] int64, the place in a title being the column → [B · T, width].
   at::Tensor forward(const at::Tensor& ids) const;
+  /// ids [rows] int64 and their places [rows] int64, below `longest` → [rows, width].
+  at::Tensor forward_packed(const at::Tensor& ids, const at::Tensor& places, int64_t longest) const;
 
   Embedding word = nullptr;
   Embedding position = nullptr;
@@ -19,6 +21,9 @@ class TextEmbeddingImpl : public torch::nn::Module {
   LayerNorm norm = nullptr;
 
  private:
+  /// What the first `length` places add, [length, width].
+  at::Tensor offsets(int64_t length) const;
+
   double dropout_;
 };
 TORCH_MODULE(TextEmbedding);
@@ -27,7 +32,7 @@ TORCH_MODULE(TextEmbedding);
 class RegionEmbeddingImpl : public torch::nn::Module {
  public:
   explicit RegionEmbeddingImpl(const HybridStreamModelOptions& options);
-  /// features [B, 1 + R, D], locations [B, 1 + R, 5] → [B, 1 + R, width]. UserError when D is not the model's.
+  /// features [rows, D], locations [rows, 5] → [rows, width]. UserError when D is not the model's.
   at::Tensor forward(const at::Tensor& features, const at::Tensor& locations) const;
 
   Linear feature = nullptr;

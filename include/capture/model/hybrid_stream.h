@@ -62,13 +62,19 @@ class HybridStreamModelImpl : public torch::nn::Module {
 
   /// What forward() and the heads give at the masked rows (MaskedTargets says how rows are counted), computing the end
   /// of the last block and the heads for those rows alone. The number of rows is a shape: nothing waits for a device.
+  /// A PackedBatch must be on the CPU; its results are those of the same pairs padded, up to rounding, in less time: no
+  /// filling is computed, and attention and LayerNorm run in kernels of our own.
   PretrainingOutput pretrain(const PairBatch& batch, const at::Tensor& token_rows, const at::Tensor& region_rows) const;
+  PretrainingOutput pretrain(const PackedBatch& batch, const at::Tensor& token_rows,
+                             const at::Tensor& region_rows) const;
 
   /// forward().embeddings, computing only position 0 of each side at the end.
   PairEmbeddings embed(const PairBatch& batch) const;
+  PairEmbeddings embed(const PackedBatch& batch) const;
 
   /// The two projections alone: stops after the streams, where it computes only position 0; pooled stays undefined.
   PairEmbeddings project(const PairBatch& batch) const;
+  PairEmbeddings project(const PackedBatch& batch) const;
 
   /// Lays the weights of embed() out for this CPU (see PackedProduct), for products in this type: kFloat, or kBFloat16
   /// under autocast. They then take twice the memory, and each call less time. Does nothing on other devices, or when
@@ -99,9 +105,15 @@ class HybridStreamModelImpl : public torch::nn::Module {
  private:
   struct States;
   States embedded(const PairBatch& batch) const;
+  States embedded(const PackedBatch& batch) const;
   void run_streams(States& states) const;
+  void run_cross(States& states) const;
   PairEmbeddings projections(const States& states) const;
   at::Tensor joined(const States& states) const;
+  PretrainingOutput pretrain_from(States states, const at::Tensor& token_rows, const at::Tensor& region_rows) const;
+  PairEmbeddings embed_from(States states) const;
+  PairEmbeddings project_from(States states) const;
+  PairEmbeddings projections(const at::Tensor& text, const at::Tensor& regions) const;
 
   HybridStreamModelOptions options_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "capture/model/modules.h"
+#include "capture/model/sequences.h"
 
 namespace capture {
 
@@ -21,8 +22,8 @@ struct LayerOptions {
 class FeedForwardImpl : public torch::nn::Module {
  public:
   FeedForwardImpl(int64_t width, int64_t inner, double dropout);
-  /// [..., width] → the same shape
-  at::Tensor forward(const at::Tensor& x) const;
+  /// [rows, width] → the same shape
+  at::Tensor forward(const at::Tensor& x, const Sequences& sequences) const;
 
   Linear up = nullptr;
   Linear down = nullptr;
@@ -37,11 +38,11 @@ TORCH_MODULE(FeedForward);
 class TransformerLayerImpl : public torch::nn::Module {
  public:
   explicit TransformerLayerImpl(const LayerOptions& options);
-  /// x [B, N, width]; bias [B, 1, 1, N] or undefined (see padding_bias) → [B, N, width]
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& bias) const;
+  /// [rows, width] → the same shape
+  at::Tensor forward(const at::Tensor& x, const Sequences& sequences) const;
 
-  /// Position 0 of forward(), → [B, 1, width]: what follows the attention is computed for it alone.
-  at::Tensor forward_first(const at::Tensor& x, const at::Tensor& bias) const;
+  /// The first row of each sequence of forward(), → [B, width]: what follows the attention is computed for it alone.
+  at::Tensor forward_first(const at::Tensor& x, const Sequences& sequences) const;
 
   Linear qkv = nullptr;  ///< queries, keys and values in one product
   Linear out = nullptr;
@@ -50,7 +51,7 @@ class TransformerLayerImpl : public torch::nn::Module {
 
  private:
   /// x and what its queries read, added, normalised and fed forward.
-  at::Tensor merge(const at::Tensor& x, const at::Tensor& context) const;
+  at::Tensor merge(const at::Tensor& x, const at::Tensor& context, const Sequences& sequences) const;
 
   LayerOptions options_;
 };
@@ -59,9 +60,9 @@ TORCH_MODULE(TransformerLayer);
 class StreamImpl : public StackImpl<TransformerLayer> {
  public:
   using StackImpl::StackImpl;
-  at::Tensor forward(at::Tensor x, const at::Tensor& bias) const;
-  /// Position 0 of forward(), → [B, 1, width].
-  at::Tensor forward_first(at::Tensor x, const at::Tensor& bias) const;
+  at::Tensor forward(at::Tensor x, const Sequences& sequences) const;
+  /// The first row of each sequence of forward(), → [B, width].
+  at::Tensor forward_first(at::Tensor x, const Sequences& sequences) const;
 };
 TORCH_MODULE(Stream);
 
@@ -75,10 +76,9 @@ struct CrossLayerOptions {
 class CrossSideImpl : public torch::nn::Module {
  public:
   CrossSideImpl(const LayerOptions& options, int64_t attention_width);
-  /// x [B, N, width] → queries, keys and values [B, heads, N, d]
-  std::vector<at::Tensor> project(const at::Tensor& x) const;
-  /// Adds what this side's queries read from the other side to x, then runs the feed-forward part. context [B, N, A].
-  at::Tensor merge(const at::Tensor& x, const at::Tensor& context) const;
+  /// Adds what this side's queries read from the other side to x, then runs the feed-forward part: x [rows, width],
+  /// context [rows, A] → [rows, width].
+  at::Tensor merge(const at::Tensor& x, const at::Tensor& context, const Sequences& sequences) const;
 
   Linear qkv = nullptr;
   Linear out = nullptr;
@@ -95,14 +95,15 @@ TORCH_MODULE(CrossSide);
 class CrossLayerImpl : public torch::nn::Module {
  public:
   explicit CrossLayerImpl(const CrossLayerOptions& options);
-  /// text [B, T, width], regions [B, R, width]; the biases hide each side's padding from the other's queries.
+  /// Rows of either side → the same shapes.
   std::pair<at::Tensor, at::Tensor> forward(const at::Tensor& text, const at::Tensor& regions,
-                                            const at::Tensor& text_bias, const at::Tensor& region_bias) const;
+                                            const Sequences& text_sequences, const Sequences& region_sequences) const;
 
   CrossSide text = nullptr;
   CrossSide image = nullptr;
 
  private:
+  int64_t heads_;
   double attention_dropout_;
 };
 TORCH_MODULE(CrossLayer);
@@ -110,8 +111,8 @@ TORCH_MODULE(CrossLayer);
 class CrossStreamImpl : public StackImpl<CrossLayer> {
  public:
   using StackImpl::StackImpl;
-  std::pair<at::Tensor, at::Tensor> forward(at::Tensor text, at::Tensor regions, const at::Tensor& text_bias,
-                                            const at::Tensor& region_bias) const;
+  std::pair<at::Tensor, at::Tensor> forward(at::Tensor text, at::Tensor regions, const Sequences& text_sequences,
+                                            const Sequences& region_sequences) const;
 };
 TORCH_MODULE(CrossStream);
 

@@ -56,5 +56,8 @@ at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tenso
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
                                      const ProcessGroup& group = {});
+PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
+                                     const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
+                                     const ProcessGroup& group = {});
 
 }  // namespace capture

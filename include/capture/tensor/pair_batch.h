@@ -55,4 +55,8 @@ MaskedTargets to(const MaskedTargets& targets, at::Device device);
 PairBatch padded(const PackedBatch& batch, int64_t pad_token);
 MaskedTargets padded(const MaskedTargets& targets, const PackedBatch& batch);
 
+/// The other way round, on the CPU. Every pair's padding must stand behind what it has.
+PackedBatch packed(const PairBatch& batch);
+MaskedTargets packed(const MaskedTargets& targets, const PairBatch& batch);
+
 }  // namespace capture

@@ -1,0 +1,103 @@
+#include "packed_add_norm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "capture/model/modules.h"
+#include "kernels/norm_kernel.h"
+#include "packed_dropout.h"
+
+namespace capture {
+
+namespace {
+
+using kernels::BFloat16Bits;
+
+/// Rows that a thread takes at once.
+constexpr int64_t kGrain = 16;
+
+kernels::AddNorm add_norm_of(int64_t width, const kernels::Dropout& dropout) {
+  return {.width = width, .epsilon = static_cast<float>(kLayerNormEpsilon), .dropout = dropout};
+}
+
+/// Calls with the pointer of a float32 or bfloat16 tensor.
+template <class Call>
+void with_numbers(const at::Tensor& tensor, const Call& call) {
+  if (tensor.scalar_type() == at::kFloat) {
+    call(static_cast<float*>(tensor.data_ptr()));
+  } else {
+    TORCH_CHECK(tensor.scalar_type() == at::kBFloat16, "float32 or bfloat16, not ", tensor.scalar_type());
+    call(static_cast<BFloat16Bits*>(tensor.data_ptr()));
+  }
+}
+
+struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& added,
+                            const at::Tensor& weight, const at::Tensor& bias, double probability, bool keeps) {
+    const kernels::Dropout dropout = draw_dropout(probability);
+    const auto op = add_norm_of(x.size(1), dropout);
+    const at::Tensor y = at::empty_like(x);
+    at::Tensor sums, means, deviations;
+    if (keeps) {
+      sums = at::empty_like(x);
+      means = at::empty({x.size(0)}, x.options());
+      deviations = at::empty({x.size(0)}, x.options());
+    }
+    with_numbers(added, [&](const auto* numbers) {
+      at::parallel_for(0, x.size(0), kGrain, [&](int64_t first, int64_t last) {
+        kernels::add_norm(
+            op, first, last, x.const_data_ptr<float>(), numbers, weight.const_data_ptr<float>(),
+            bias.const_data_ptr<float>(), y.mutable_data_ptr<float>(), keeps ? sums.mutable_data_ptr<float>() : nullptr,
+            keeps ? means.mutable_data_ptr<float>() : nullptr, keeps ? deviations.mutable_data_ptr<float>() : nullptr);
+      });
+    });
+    if (keeps) {
+      context->save_for_backward({sums, means, deviations, weight});
+      context->saved_data["key"] = static_cast<int64_t>(dropout.key);
+      context->saved_data["probability"] = probability;
+      context->saved_data["added"] = added.scalar_type() == at::kBFloat16;
+    }
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& sums = saved[0];
+    const int64_t width = sums.size(1);
+    const double probability = context->saved_data["probability"].toDouble();
+    const auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
+    const auto op = add_norm_of(width, probability > 0 ? kernels::dropout(probability, key) : kernels::Dropout{});
+    const bool half = context->saved_data["added"].toBool();
+
+    const at::Tensor y_gradient = gradients[0].contiguous();
+    const at::Tensor x_gradient = at::empty_like(sums);
+    const at::Tensor added_gradient =
+        !half && probability == 0 ? x_gradient
+                                  : at::empty(sums.sizes(), sums.options().dtype(half ? at::kBFloat16 : at::kFloat));
+    // Every thread adds up the parameters' gradients for itself.
+    const at::Tensor parts = at::zeros({at::get_num_threads(), 2, width}, sums.options());
+    with_numbers(added_gradient, [&](auto* numbers) {
+      at::parallel_for(0, sums.size(0), kGrain, [&](int64_t first, int64_t last) {
+        float* const part = parts.mutable_data_ptr<float>() + at::get_thread_num() * 2 * width;
+        kernels::add_norm_backward(op, first, last, y_gradient.const_data_ptr<float>(), sums.const_data_ptr<float>(),
+                                   saved[1].const_data_ptr<float>(), saved[2].const_data_ptr<float>(),
+                                   saved[3].const_data_ptr<float>(), x_gradient.mutable_data_ptr<float>(), numbers,
+                                   part, part + width);
+      });
+    });
+    const at::Tensor whole = parts.sum(0);
+    return {x_gradient, added_gradient, whole[0], whole[1], {}, {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor packed_add_norm(const at::Tensor& x, const at::Tensor& added, const at::Tensor& weight,
+                           const at::Tensor& bias, double dropout) {
+  const bool keeps = at::GradMode::is_enabled();
+  return AddNormFunction::apply(x.to(at::kFloat).contiguous(), added.contiguous(), weight, bias, dropout, keeps);
+}
+
+}  // namespace capture

@@ -1,0 +1,247 @@
+// The packed way through the model against the plain, padded one.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "../../src/model/kernels/dropout.h"
+#include "../../src/model/packed_add_norm.h"
+#include "capture/model/attention.h"
+#include "capture/tensor/device.h"
+#include "capture/tensor/random.h"
+#include "golden/golden.h"
+#include "model/small_model.h"
+
+namespace capture {
+namespace {
+
+/// Which tokens and regions are asked for in small_batch({5, 9, 2}, {4, 1, 7}): rows of the padded batch.
+MaskedTargets some_rows() {
+  MaskedTargets targets;
+  targets.token_rows = at::tensor({1, 3, 9 + 8, 18 + 1}, at::kLong);
+  targets.region_rows = at::tensor({2, 14 + 1, 14 + 6}, at::kLong);
+  return targets;
+}
+
+/// A number that every output takes part in.
+at::Tensor mixed(const PretrainingOutput& output) {
+  at::Tensor sum = at::zeros({});
+  for (const at::Tensor& part :
+       {output.text_projection, output.region_projection, output.token_scores, output.region_predictions}) {
+    sum = sum + (part * at::sin(at::arange(part.numel(), part.options())).view(part.sizes())).sum();
+  }
+  return sum;
+}
+
+TEST(PackedModel, GivesWhatThePaddedBatchGivesWithTheSameGradients) {
+  const std::vector<std::vector<int64_t>> layers = {{2, 1, 1, 2}, {1, 1, 0, 0}, {0, 0, 0, 2}, {1, 0, 2, 0}};
+  for (const auto& count : layers) {
+    SCOPED_TRACE(::testing::PrintToString(count));
+    HybridStreamModel model = small_model(small_options(count[0], count[1], count[2], count[3]));
+    const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
+    const MaskedTargets rows = some_rows();
+    const PackedBatch tight = packed(batch);
+    const MaskedTargets tight_rows = packed(rows, batch);
+
+    const PretrainingOutput expected = model->pretrain(batch, rows.token_rows, rows.region_rows);
+    mixed(expected).backward();
+    std::vector<at::Tensor> gradients;
+    for (const at::Tensor& parameter : model->parameters()) gradients.push_back(parameter.grad().clone());
+    model->zero_grad();
+    const PretrainingOutput actual = model->pretrain(tight, tight_rows.token_rows, tight_rows.region_rows);
+    mixed(actual).backward();
+
+    expect_near(actual.text_projection, expected.text_projection, 2e-5, "text_projection");
+    expect_near(actual.region_projection, expected.region_projection, 2e-5, "region_projection");
+    expect_near(actual.token_scores, expected.token_scores, 5e-5, "token_scores");
+    expect_near(actual.region_predictions, expected.region_predictions, 5e-5, "region_predictions");
+    size_t i = 0;
+    for (const auto& item : model->named_parameters()) {
+      const double size = gradients[i].abs().max().item<double>();
+      expect_near(item.value().grad(), gradients[i++], 1e-4 * (1 + size), item.key());
+    }
+
+    const at::NoGradGuard no_gradient;
+    const PairEmbeddings padded_embeddings = model->embed(batch);
+    const PairEmbeddings embeddings = model->embed(tight);
+    expect_near(embeddings.text_projection, padded_embeddings.text_projection, 2e-5, "text_projection");
+    expect_near(embeddings.text_pooled, padded_embeddings.text_pooled, 2e-5, "text_pooled");
+    expect_near(embeddings.region_pooled, padded_embeddings.region_pooled, 2e-5, "region_pooled");
+    expect_near(model->project(tight).region_projection, padded_embeddings.region_projection, 2e-5, "project");
+  }
+}
+
+/// Gradients of a number that every embedding takes part in; undefined ones as zeros.
+template <class Embed>
+std::vector<at::Tensor> gradients_of(HybridStreamModel model, const Embed& embed) {
+  model->zero_grad();
+  const PairEmbeddings embeddings = embed();
+  at::Tensor sum = (embeddings.text_projection.sin() + embeddings.region_projection.cos()).sum();
+  if (embeddings.text_pooled.defined()) {
+    sum = sum + (embeddings.text_pooled.square() + embeddings.region_pooled.sin()).sum();
+  }
+  sum.backward();
+  std::vector<at::Tensor> gradients;
+  for (const at::Tensor& parameter : model->parameters()) {
+    gradients.push_back(parameter.grad().defined() ? parameter.grad().clone() : at::zeros_like(parameter));
+  }
+  return gradients;
+}
+
+TEST(PackedModel, EmbeddingsHaveTheGradientsOfThePaddedOnes) {
+  HybridStreamModel model = small_model(small_options(2, 2, 1, 2));
+  const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
+  const PackedBatch tight = packed(batch);
+  const auto expect_same = [&](const std::vector<at::Tensor>& actual, const std::vector<at::Tensor>& expected) {
+    for (size_t i = 0; i < expected.size(); ++i) {
+      expect_near(actual[i], expected[i], 1e-4 * (1 + expected[i].abs().max().item<double>()),
+                  model->named_parameters().keys()[i]);
+    }
+  };
+  expect_same(gradients_of(model, [&] { return model->embed(tight); }),
+              gradients_of(model, [&] { return model->embed(batch); }));
+  expect_same(gradients_of(model, [&] { return model->project(tight); }),
+              gradients_of(model, [&] { return model->project(batch); }));
+}
+
+TEST(PackedModel, MatchesThePublishedModel) {
+  for (const auto& folder : golden_folders()) {
+    SCOPED_TRACE(folder);
+    const Golden golden(folder);
+    const PackedBatch batch = packed(golden.batch);
+    const MaskedTargets targets = packed(golden.targets, golden.batch);
+    const PretrainingOutput output = golden.model->pretrain(batch, targets.token_rows, targets.region_rows);
+    const auto rows = [](const at::Tensor& tensor, const at::Tensor& index) {
+      return tensor.flatten(0, 1).index_select(0, index);
+    };
+    expect_close(output.token_scores, rows(golden.io.tensor("mlm_logits"), golden.targets.token_rows), 1e-5, "mlm");
+    expect_close(output.region_predictions, rows(golden.io.tensor("mrm_predictions"), golden.targets.region_rows), 1e-5,
+                 "mrm");
+    const at::NoGradGuard no_gradient;
+    const PairEmbeddings embeddings = golden.model->embed(batch);
+    expect_close(embeddings.text_projection, golden.io.tensor("text_projection"), 1e-5, "text_projection");
+    expect_close(embeddings.region_projection, golden.io.tensor("region_projection"), 1e-5, "region_projection");
+    expect_close(embeddings.text_pooled, golden.io.tensor("text_pooled"), 1e-5, "text_pooled");
+    expect_close(embeddings.region_pooled, golden.io.tensor("region_pooled"), 1e-5, "region_pooled");
+  }
+}
+
+TEST(PackedModel, InBfloat16StaysNearFloat32) {
+  HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
+  const PackedBatch batch = packed(small_batch({5, 9, 2}, {4, 1, 7}));
+  const MaskedTargets rows = packed(some_rows(), small_batch({5, 9, 2}, {4, 1, 7}));
+  const PretrainingOutput exact = model->pretrain(batch, rows.token_rows, rows.region_rows);
+  const AutocastScope autocast(at::kCPU, Precision::bfloat16);
+  const PretrainingOutput rough = model->pretrain(batch, rows.token_rows, rows.region_rows);
+  EXPECT_EQ(rough.text_projection.scalar_type(), at::kBFloat16);
+  const double size = exact.token_scores.abs().max().item<double>();
+  expect_near(rough.token_scores.to(at::kFloat), exact.token_scores, 0.05 * size, "token_scores");
+  mixed(rough).backward();
+  EXPECT_TRUE(model->text_stream->layers[0]->qkv->weight.grad().isfinite().all().item<bool>());
+}
+
+TEST(PackedModel, TrainsTheSameWhateverTheThreads) {
+  HybridStreamModelOptions options = small_options(1, 1, 1, 1);
+  options.dropout = options.attention_dropout = 0.3;
+  HybridStreamModel model = small_model(options);
+  model->train();
+  const PackedBatch batch = packed(small_batch({5, 9, 2}, {4, 1, 7}));
+  const MaskedTargets rows = packed(some_rows(), small_batch({5, 9, 2}, {4, 1, 7}));
+  const auto scores = [&](int64_t seed) {
+    at::manual_seed(seed);
+    return model->pretrain(batch, rows.token_rows, rows.region_rows).token_scores.detach();
+  };
+  const int threads = at::get_num_threads();
+  const at::Tensor first = scores(1);
+  at::set_num_threads(1);
+  EXPECT_TRUE(at::allclose(scores(1), first, 1e-5, 1e-5));
+  at::set_num_threads(threads);
+  EXPECT_FALSE(at::allclose(scores(2), first, 1e-2, 1e-2));
+}
+
+/// Packed attention of one pair whose values are unit vectors: its contexts are its weights, dropout included.
+struct OnePair {
+  explicit OnePair(int64_t queries, int64_t keys) {
+    text = {.count = 1, .longest = queries, .starts = at::tensor({0, static_cast<int32_t>(queries)}, at::kInt)};
+    regions = {.count = 1, .longest = keys, .starts = at::tensor({0, static_cast<int32_t>(keys)}, at::kInt)};
+  }
+  Sequences text, regions;
+};
+
+TEST(PackedAttention, DropoutGoesBackTheWayItCame) {
+  const int64_t queries = 21, keys = 17, width = 17;
+  const OnePair pair(queries, keys);
+  const at::Tensor text = at::randn({queries, 3 * width});
+  const at::Tensor regions = at::randn({keys, 3 * width});
+  const auto values_of = [&](const at::Tensor& values) {
+    return at::cat({regions.narrow(1, 0, 2 * width), values}, 1);
+  };
+  const auto context = [&](const at::Tensor& from, const at::Tensor& to) {
+    at::manual_seed(5);
+    return co_attention(from, pair.text, to, pair.regions, 1, 0.4).first;
+  };
+  // With unit vectors for values the contexts are the weights that dropout left.
+  const at::Tensor weights = context(text, values_of(at::eye(keys)));
+  const at::Tensor kept = weights.ne(0).to(at::kFloat);
+  EXPECT_NEAR(kept.mean().item<double>(), 0.6, 0.08);
+
+  const at::Tensor q = text.narrow(1, 0, width).clone().requires_grad_();
+  const at::Tensor k = regions.narrow(1, width, width).clone().requires_grad_();
+  const at::Tensor v = regions.narrow(1, 2 * width, width).clone().requires_grad_();
+  const at::Tensor plain_weights = at::softmax(q.mm(k.t()) / std::sqrt(double(width)), -1);
+  const at::Tensor expected = (plain_weights * kept * (65536.0 / (65536 - 26214))).mm(v);
+  const at::Tensor asks = text.clone().requires_grad_();
+  const at::Tensor answers = regions.clone().requires_grad_();
+  const at::Tensor actual = context(asks, answers);
+  expect_near(actual, expected, 1e-5, "contexts");
+  const at::Tensor direction = at::randn_like(actual);
+  expected.backward(direction);
+  actual.backward(direction);
+  expect_near(asks.grad().narrow(1, 0, width), q.grad(), 2e-5, "queries");
+  expect_near(answers.grad().narrow(1, width, width), k.grad(), 2e-5, "keys");
+  expect_near(answers.grad().narrow(1, 2 * width, width), v.grad(), 2e-5, "values");
+}
+
+TEST(PackedAddNorm, DropoutGoesBackTheWayItCame) {
+  const int64_t rows = 37, width = 40;
+  const at::Tensor x = at::randn({rows, width}).requires_grad_();
+  const at::Tensor added = at::randn({rows, width}).requires_grad_();
+  const at::Tensor weight = at::randn({width}).requires_grad_();
+  const at::Tensor bias = at::randn({width}).requires_grad_();
+  const at::Tensor direction = at::randn({rows, width});
+  for (const double probability : {0.0, 0.25}) {
+    const at::Tensor actual = packed_add_norm(x, added, weight, bias, probability);
+    actual.backward(direction);
+    std::vector<at::Tensor> gradients;
+    for (const at::Tensor& tensor : {x, added, weight, bias}) {
+      gradients.push_back(tensor.grad().clone());
+      tensor.mutable_grad().reset();
+    }
+    const at::Tensor kept = gradients[1].ne(0).to(at::kFloat);  // what was dropped has no gradient
+    EXPECT_NEAR(kept.mean().item<double>(), 1 - probability, 0.05);
+    const at::Tensor expected =
+        at::layer_norm(x + added * kept / (1 - probability), {width}, weight, bias, kLayerNormEpsilon);
+    expect_near(actual, expected, 2e-5, "forward");
+    expected.backward(direction);
+    size_t i = 0;
+    for (const at::Tensor& tensor : {x, added, weight, bias}) {
+      expect_near(gradients[i], tensor.grad(), 1e-4, "gradient " + std::to_string(i));
+      tensor.mutable_grad().reset();
+      ++i;
+    }
+  }
+}
+
+TEST(Dropout, DrawsPhilox) {
+  const kernels::Dropout half = kernels::dropout(0.5, 0x123456789abcdef0);
+  std::vector<float> factors(2 * kernels::kFactors);
+  kernels::draw_factors(half, 77, 2, factors.data());
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const auto block = philox(half.key, i / kernels::kFactors * kernels::kLanes + i % kernels::kLanes, 77);
+    const size_t half_word = i % kernels::kFactors / kernels::kLanes;
+    const uint32_t number = block[half_word / 2] >> (16 * (half_word % 2)) & 0xffff;
+    EXPECT_EQ(factors[i], number >= 32768 ? 2.0F : 0.0F) << i;
+  }
+}
+
+}  // namespace
+}  // namespace capture
