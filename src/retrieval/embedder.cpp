@@ -53,11 +53,15 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
   order.max_regions = options.max_regions;
   order.shuffle = false;
   order.bucket_batches = kSortedBatches;
-  Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda()});
+  Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda(), .packed = device.is_cpu()});
   EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {
-    pass.add(batch->inputs, batch->samples);
+    if (batch->packed) {
+      pass.add(*batch->packed, batch->samples);
+    } else {
+      pass.add(batch->inputs, batch->samples);
+    }
     done += static_cast<int64_t>(batch->samples.size());
     if (progress) progress(done);
   }

@@ -38,17 +38,29 @@ EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, const 
 }
 
 void EmbeddingPass::add(const PairBatch& batch, std::span<const int64_t> rows) {
+  if (device_.is_cpu()) {
+    add(packed(batch), rows);
+    return;
+  }
   const PairBatch inputs = to(batch, device_);
-  const PairEmbeddings found = pooled_ ? model_->embed(inputs) : model_->project(inputs);
+  place(pooled_ ? model_->embed(inputs) : model_->project(inputs), rows);
+}
+
+void EmbeddingPass::add(const PackedBatch& batch, std::span<const int64_t> rows) {
+  const PackedBatch inputs = to(batch, device_);
+  place(pooled_ ? model_->embed(inputs) : model_->project(inputs), rows);
+}
+
+void EmbeddingPass::place(const PairEmbeddings& found, std::span<const int64_t> rows) {
   const at::Tensor index = at::tensor(at::IntArrayRef(rows.data(), rows.size()), at::kLong);
-  const auto place = [&](at::Tensor& all, const at::Tensor& values) {
+  const auto put = [&](at::Tensor& all, const at::Tensor& values) {
     all.index_copy_(0, index, values.to(at::kCPU, at::kFloat));
   };
-  place(all_.text_projection, found.text_projection);
-  place(all_.region_projection, found.region_projection);
+  put(all_.text_projection, found.text_projection);
+  put(all_.region_projection, found.region_projection);
   if (!pooled_) return;
-  place(all_.text_pooled, found.text_pooled);
-  place(all_.region_pooled, found.region_pooled);
+  put(all_.text_pooled, found.text_pooled);
+  put(all_.region_pooled, found.region_pooled);
 }
 
 }  // namespace capture

@@ -27,13 +27,18 @@ class EmbeddingPass {
   /// For `rows` pairs. The model must be on `device`.
   EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows);
 
-  /// Embeds a batch; its pair b becomes row rows[b] of the result.
+  /// Embeds a batch; its pair b becomes row rows[b] of the result. On the CPU a padded batch is packed first, so that
+  /// either form gives the same; a packed one is for the CPU alone.
   void add(const PairBatch& batch, std::span<const int64_t> rows);
+  void add(const PackedBatch& batch, std::span<const int64_t> rows);
 
   /// float32 on the CPU, [rows, P] each.
   const PairEmbeddings& result() const { return all_; }
 
  private:
+  /// Keeps what the model found in a batch.
+  void place(const PairEmbeddings& found, std::span<const int64_t> rows);
+
   HybridStreamModel& model_;
   at::Device device_;
   at::NoGradGuard no_grad_;

@@ -21,6 +21,9 @@ void TrainerOptions::visit(FieldVisitor& f) {
   f.field("device", device, "auto, cpu, cuda or cuda:N.");
   f.choice("precision", precision, "Number format of matrix products; weights and losses stay float32.",
            Choices<Precision>{{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}});
+  f.field("packed", packed,
+          "On the CPU, batches without padding and kernels of our own; false: padded batches, attended to by LibTorch. "
+          "Results are the same up to rounding and the places that dropout draws.");
   f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 4096});
   f.field("seed", seed, "Seed of initial weights and dropout (loader.seed: of order and masks).",
           {0, int64_t{1} << 52});
@@ -66,6 +69,10 @@ void TrainConfig::check(FieldChecker& c) const {
             "is " + std::to_string(loader.max_tokens) + ", but the co-transformer's regions start at position " +
                 std::to_string(model.co_transformer.first_region),
             "at most model.co_transformer.first_region");
+}
+
+bool packs(const TrainConfig& config, at::Device device) {
+  return config.trainer.packed && device.is_cpu();
 }
 
 ResumeEffect resume_effect(const std::string& key) {

@@ -17,11 +17,18 @@ namespace {
 /// How many positions a batch's losses are means over: masked tokens, masked regions, pairs.
 std::array<double, 3> positions_of(const Batch& batch) {
   return {static_cast<double>(batch.targets.token_rows.size(0)), static_cast<double>(batch.targets.region_rows.size(0)),
-          static_cast<double>(batch.inputs.size())};
+          static_cast<double>(batch.samples.size())};
 }
 
 double share(double part, double whole) {
   return whole > 0 ? part / whole : 0;
+}
+
+PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Batch& batch, at::Device device,
+                            const PretrainingObjectiveOptions& objective, const ProcessGroup& group) {
+  const MaskedTargets targets = to(batch.targets, device);
+  if (batch.packed) return pretraining_losses(model, to(*batch.packed, device), targets, objective, group);
+  return pretraining_losses(model, to(batch.inputs, device), targets, objective, group);
 }
 
 void seed_generator(at::Device device, uint64_t seed) {
@@ -76,8 +83,7 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
     PretrainingLosses loss;
     {
       const AutocastScope autocast(device_, config_.trainer.precision);
-      loss = pretraining_losses(*model_, to(batches[i].inputs, device_), to(batches[i].targets, device_), objective,
-                                group_);
+      loss = losses_of(*model_, batches[i], device_, objective, group_);
     }
     // Where nothing is masked and nothing else is asked for, there is nothing to learn.
     if (loss.total.requires_grad()) loss.total.backward();
@@ -106,13 +112,15 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
   options.weights = {};
   options.bucket_batches = 1;
   Loader loader(data, tokenizer, options, config.masking,
-                {.rank = group.rank(), .world_size = group.world_size(), .pin_memory = device.is_cuda()});
+                {.rank = group.rank(),
+                 .world_size = group.world_size(),
+                 .pin_memory = device.is_cuda(),
+                 .packed = packs(config, device)});
   // Sums of the three losses and the numbers of positions that they are means over.
   at::Tensor sums = at::zeros({6}, at::TensorOptions(device).dtype(at::kDouble));
   while (const auto batch = loader.next()) {
     const AutocastScope autocast(device, config.trainer.precision);
-    const auto loss =
-        pretraining_losses(*model, to(batch->inputs, device), to(batch->targets, device), config.objective, group);
+    const auto loss = losses_of(*model, *batch, device, config.objective, group);
     const auto positions = positions_of(*batch);
     const at::Tensor counts = at::tensor(at::ArrayRef<double>(positions.data(), 3), at::kDouble).to(device);
     const at::Tensor means = at::stack({loss.masked_tokens, loss.masked_regions, loss.contrastive}).to(at::kDouble);

@@ -75,7 +75,8 @@ LoaderPlan Trainer::plan() const {
           .epochs = epochs - first,
           .rank = group_.rank(),
           .world_size = group_.world_size(),
-          .pin_memory = parts_.device.is_cuda()};
+          .pin_memory = parts_.device.is_cuda(),
+          .packed = packs(config_, parts_.device)};
 }
 
 RunPosition Trainer::position() const {
@@ -115,7 +116,7 @@ void Trainer::take_step(Loader& loader) {
   while (static_cast<int64_t>(batches.size()) < count) {
     auto batch = loader.next();
     TORCH_INTERNAL_ASSERT(batch && batch->index == first + static_cast<int64_t>(batches.size()));
-    samples += batch->inputs.size() * group_.world_size();
+    samples += static_cast<int64_t>(batch->samples.size()) * group_.world_size();
     batches.push_back(std::move(*batch));
   }
   const double factor = learning_rate_factor(config_.schedule, step_, length_.total_steps);

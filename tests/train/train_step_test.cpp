@@ -50,8 +50,9 @@ class TrainStepTest : public ::testing::Test {
     model->train();
     Optimizer optimizer(named_parameters_of(*model), config.optimizer);
     TrainStep step(model, optimizer, config, at::kCPU, group);
-    Loader loader(*data_, letters_, config.loader, config.masking,
-                  {.epochs = 2, .rank = group.rank(), .world_size = group.world_size()});
+    Loader loader(
+        *data_, letters_, config.loader, config.masking,
+        {.epochs = 2, .rank = group.rank(), .world_size = group.world_size(), .packed = packs(config, at::kCPU)});
     Result result;
     for (int64_t number = 0; number < 4; ++number) {
       std::vector<Batch> batches;
@@ -64,6 +65,11 @@ class TrainStepTest : public ::testing::Test {
     for (const auto& [name, parameter] : named_parameters_of(*model)) flat.push_back(parameter.detach().reshape(-1));
     result.weights = at::cat(flat);
     return result;
+  }
+
+  std::array<double, 4> validate_model() const {
+    HybridStreamModel model(config_.model, 3);
+    return validate(model, *data_, letters_, config_, at::kCPU, {});
   }
 
   static void expect_same(const Result& actual, const Result& expected) {
@@ -94,6 +100,18 @@ TEST_F(TrainStepTest, AccumulationChangesNothingButTheNegatives) {
   expect_same(train(4), whole);
   expect_same(train(1), whole);
   on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group), whole); });
+}
+
+TEST_F(TrainStepTest, PackedBatchesTrainAsPaddedOnesDo) {
+  const Result whole = train(8);
+  const auto losses = validate_model();
+  config_.trainer.packed = false;
+  expect_same(train(8), whole);
+  const auto padded = validate_model();
+  for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(padded[i], losses[i], 1e-5);
+  EXPECT_FALSE(packs(config_, at::kCPU));
+  config_.trainer.packed = true;
+  EXPECT_FALSE(packs(config_, at::kCUDA));
 }
 
 TEST_F(TrainStepTest, AStepWithoutAnythingMaskedIsNoStep) {

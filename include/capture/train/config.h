@@ -1,6 +1,8 @@
 // Everything a pretraining run can be told, as one tree of options.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -34,6 +36,7 @@ struct TrainerOptions {
   int64_t accumulation = 1;
   std::string device = "auto";
   Precision precision = Precision::float32;
+  bool packed = true;  ///< on the CPU; see packs()
   int64_t threads = 0;
   int64_t seed = 42;  ///< of initial weights and dropout; the loader has its own, of order and masks
   int64_t log_interval = 10;
@@ -60,6 +63,9 @@ struct TrainConfig {
   void visit(FieldVisitor& f);
   void check(FieldChecker& c) const;
 };
+
+/// Whether batches come without padding. On a GPU they are always padded.
+bool packs(const TrainConfig& config, at::Device device);
 
 /// How a key may change between a checkpoint and the run that goes on from it.
 enum class ResumeEffect {
