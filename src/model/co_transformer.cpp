@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "capture/model/attention.h"
+#include "linear_product.h"
 
 namespace capture {
 
@@ -32,8 +33,8 @@ at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
   // QuickGELU, a·sigmoid(1.702a), is silu(1.702a)/1.702: both factors ride along with the two products.
   const at::Tensor y = norm_2->forward(x);
   if (up_.serves(up->weight) && down_.serves(down->weight)) return x + down_(up_(y, Activation::silu));
-  const at::Tensor inner = at::silu(at::addmm(up->bias, y, up->weight.t(), kSlope, kSlope));
-  return x + at::addmm(down->bias, inner, down->weight.t(), 1.0, 1.0 / kSlope);
+  const at::Tensor inner = at::silu(linear_product(y, up->weight, up->bias, kSlope, kSlope));
+  return x + linear_product(inner, down->weight, down->bias, 1.0 / kSlope);
 }
 
 void CoBlockImpl::pack(at::ScalarType type, bool for_some) {
@@ -70,7 +71,7 @@ at::Tensor CoBlockImpl::forward_rows(const at::Tensor& x, const Sequences& seque
 
 at::Tensor CoBlockImpl::forward_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const {
   const auto product = [](const PackedProduct& packed, const Part& part, const at::Tensor& inputs) {
-    return packed.serves(part.weight) ? packed(inputs) : at::linear(inputs, part.weight, part.bias);
+    return packed.serves(part.weight) ? packed(inputs) : linear_product(inputs, part.weight, part.bias);
   };
   const at::Tensor y = norm_1->forward(x);
   const at::Tensor q = product(queries_, queries(), y.index_select(0, rows));

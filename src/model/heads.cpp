@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "linear_product.h"
+
 namespace capture {
 
 PredictionTransformImpl::PredictionTransformImpl(const HybridStreamModelOptions& options)
@@ -18,7 +20,7 @@ TokenHeadImpl::TokenHeadImpl(const HybridStreamModelOptions& options)
       bias(register_parameter("bias", at::empty({options.vocabulary_size}))) {}
 
 at::Tensor TokenHeadImpl::forward(const at::Tensor& x, const at::Tensor& word_embedding) const {
-  return at::linear(transform->forward(x), word_embedding, bias);
+  return linear_product(transform->forward(x), word_embedding, bias);
 }
 
 RegionHeadImpl::RegionHeadImpl(const HybridStreamModelOptions& options)

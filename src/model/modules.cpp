@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "linear_product.h"
+
 namespace capture {
 
 LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
@@ -9,11 +11,11 @@ LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
       bias(register_parameter("bias", at::empty({outputs}))) {}
 
 at::Tensor LinearImpl::forward(const at::Tensor& x) const {
-  return packed_.serves(weight) ? packed_(x) : at::linear(x, weight, bias);
+  return packed_.serves(weight) ? packed_(x) : linear_product(x, weight, bias);
 }
 
 at::Tensor LinearImpl::forward_gelu(const at::Tensor& x) const {
-  return packed_.serves(weight) ? packed_(x, Activation::gelu) : at::gelu(at::linear(x, weight, bias));
+  return packed_.serves(weight) ? packed_(x, Activation::gelu) : at::gelu(linear_product(x, weight, bias));
 }
 
 void LinearImpl::pack(at::ScalarType type) {

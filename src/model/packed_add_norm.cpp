@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "capture/model/modules.h"
@@ -35,6 +36,7 @@ void with_numbers(const at::Tensor& tensor, const Call& call) {
 struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& added,
                             const at::Tensor& weight, const at::Tensor& bias, double probability, bool keeps) {
+    RECORD_FUNCTION("capture::add_norm", std::vector<c10::IValue>());
     const kernels::Dropout dropout = draw_dropout(probability);
     const auto op = add_norm_of(x.size(1), dropout);
     const at::Tensor y = at::empty_like(x);
@@ -63,6 +65,7 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
+    RECORD_FUNCTION("capture::add_norm_gradient", std::vector<c10::IValue>());
     const auto saved = context->get_saved_variables();
     const at::Tensor& sums = saved[0];
     const int64_t width = sums.size(1);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -80,6 +81,7 @@ at::Tensor forward_as(const Asking& asking, const at::Tensor& log_sums) {
 }
 
 at::Tensor forward(const Asking& asking, const at::Tensor& log_sums) {
+  RECORD_FUNCTION("capture::attention", std::vector<c10::IValue>());
   if (asking.q.rows.scalar_type() == at::kFloat) return forward_as<float>(asking, log_sums);
   TORCH_CHECK(asking.q.rows.scalar_type() == at::kBFloat16, "attention: float32 or bfloat16");
   return forward_as<BFloat16Bits>(asking, log_sums);
@@ -104,6 +106,7 @@ void backward_as(const Asking& asking, const at::Tensor& gradient, const at::Ten
 
 void backward(const Asking& asking, const at::Tensor& gradient, const at::Tensor& log_sums,
               const at::Tensor& q_gradient, const at::Tensor& kv_gradient) {
+  RECORD_FUNCTION("capture::attention_gradient", std::vector<c10::IValue>());
   if (asking.q.rows.scalar_type() == at::kFloat) {
     backward_as<float>(asking, gradient, log_sums, q_gradient, kv_gradient);
   } else {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "matrix_product.h"
+
 namespace capture {
 
 namespace {
@@ -40,17 +42,30 @@ const char* name_of(Activation activation) {
   return activation == Activation::gelu ? "gelu" : activation == Activation::silu ? "swish" : "none";
 }
 
+kernels::Finish finish_of(Activation activation) {
+  return activation == Activation::gelu   ? kernels::Finish::gelu
+         : activation == Activation::silu ? kernels::Finish::silu
+                                          : kernels::Finish::none;
+}
+
 }  // namespace
 
 PackedProduct::PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale,
                              double bias_scale) {
-  if (!available() || !weight.device().is_cpu()) return;
+  if (!weight.device().is_cpu() || !(kernels::has_panel_product() || available())) return;
   const at::NoGradGuard no_grad;
   const auto scaled = [&](const at::Tensor& tensor, double factor) {
     return (factor == 1.0 ? tensor.detach() : tensor.detach() * factor).to(type).contiguous();
   };
-  weight_ = pack(scaled(weight, scale));
-  bias_ = scaled(bias, bias_scale);
+  if (kernels::has_panel_product()) {
+    weight_ = laid_out_columns({{}, rows_of(weight), weight.size(1), type == at::kBFloat16, {}});
+    bias_ = (bias.detach() * bias_scale).to(at::kFloat);
+    scale_ = scale;
+  } else {
+    weight_ = pack(scaled(weight, scale));
+    bias_ = scaled(bias, bias_scale);
+  }
+  inputs_ = weight.size(1);
   type_ = type;
   source_ = weight.const_data_ptr();
   version_ = weight._version();
@@ -65,11 +80,28 @@ bool PackedProduct::serves(const at::Tensor& weight) const {
 }
 
 at::Tensor PackedProduct::operator()(const at::Tensor& x, Activation activation) const {
+  if (kernels::has_panel_product()) return by_panels(x, activation);
   static const auto product = c10::Dispatcher::singleton().findSchemaOrThrow(kProduct, "").typed<Product>();
   // "none" chooses the exact form of GELU; the other activations take no algorithm.
   const char* const algorithm = activation == Activation::gelu ? "none" : "";
   return product.call(x.to(type_), weight_, bias_, name_of(activation), c10::List<std::optional<at::Scalar>>(),
                       algorithm);
+}
+
+at::Tensor PackedProduct::by_panels(const at::Tensor& x, Activation activation) const {
+  const at::Tensor rows = x.reshape({-1, inputs_}).contiguous();
+  const int64_t outputs = bias_.size(0);
+  const at::Tensor y = at::empty({rows.size(0), outputs}, x.options().dtype(type_));
+  kernels::Result result = into(y, scale_);
+  result.bias = bias_.const_data_ptr<float>();
+  result.finish = finish_of(activation);
+  const kernels::Factor columns = {
+      .data = nullptr, .bfloat16 = false, .line_wise = true, .stride = 0, .lines = outputs};
+  run_product("capture::product.forward", {rows_of(rows), columns, inputs_, type_ == at::kBFloat16, result}, weight_);
+  if (x.dim() == 2) return y;
+  auto sizes = x.sizes().vec();
+  sizes.back() = outputs;
+  return y.view(sizes);
 }
 
 }  // namespace capture

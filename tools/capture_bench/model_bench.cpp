@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "bench.h"
+#include "breakdown.h"
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/model/official.h"
@@ -27,6 +28,7 @@ struct Arguments {
   Precision precision = Precision::float32;
   TitleLengths lengths = TitleLengths::full;
   bool padded = false;
+  bool breakdown = false;
   std::string config;
   std::string device = "cpu";
 };
@@ -63,6 +65,7 @@ std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
       ->transform(one_of<TitleLengths>({{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
       ->default_str("full");
   command->add_flag("--padded", arguments->padded, "The plain path: padded batches and LibTorch's own operations.");
+  command->add_flag("--breakdown", arguments->breakdown, "Print where the time goes, as a table, instead.");
   command->add_option("--config", arguments->config, "A configuration whose model section gives other sizes.");
   command->add_option("--device", arguments->device, "cpu, cuda, cuda:N or auto.")->capture_default_str();
   return arguments;
@@ -92,6 +95,30 @@ struct Bench {
   }
 
   PairEmbeddings embeddings() const { return packed_inputs ? model->embed(*packed_inputs) : model->embed(inputs); }
+
+  /// Operations a second of one large product in the type that is used: what products can hope for.
+  double ceiling() const {
+    constexpr int64_t kSize = 2048;
+    const c10::InferenceMode inference;
+    const auto type = arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16;
+    const at::Tensor x = at::rand({kSize, kSize}, device).to(type), y = at::rand({kSize, kSize}, device).to(type);
+    const auto seconds = time_calls(5, [&] { at::mm(x, y); });
+    return 2.0 * kSize * kSize * kSize / *std::min_element(seconds.begin(), seconds.end());
+  }
+
+  /// Times the calls and prints a line, or where their time went.
+  void measure(const char* what, const std::function<void()>& call, const std::function<Json()>& more) const {
+    if (!arguments.breakdown) {
+      const auto seconds = time_calls(arguments.steps, call);
+      print(what, seconds, more());
+      return;
+    }
+    call();
+    const double most = ceiling();
+    const Breakdown breakdown;
+    for (int64_t i = 0; i < arguments.steps; ++i) call();
+    std::fputs(breakdown.table(arguments.steps, most).c_str(), stdout);
+  }
 
   void print(const char* what, const std::vector<double>& seconds, const Json& more) const {
     const double middle = median(seconds);
@@ -142,8 +169,7 @@ void run_train(const Arguments& arguments) {
     losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
               result.contrastive.item<double>()};
   };
-  const auto seconds = time_calls(arguments.steps, step);
-  bench.print("train", seconds, {{"losses", losses}});
+  bench.measure("train", step, [&] { return Json{{"losses", losses}}; });
 }
 
 void run_embed(const Arguments& arguments) {
@@ -156,8 +182,7 @@ void run_embed(const Arguments& arguments) {
     const AutocastScope autocast(bench.device, arguments.precision);
     sum = bench.embeddings().text_pooled.sum().item<double>();
   };
-  const auto seconds = time_calls(arguments.steps, embed);
-  bench.print("embed", seconds, {{"checksum", sum}});
+  bench.measure("embed", embed, [&] { return Json{{"checksum", sum}}; });
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ class PackedProduct {
   PackedProduct() = default;
 
   /// weight [outputs, inputs] times `scale`, bias [outputs] times `bias_scale`; `type` is kFloat or kBFloat16. Stays
-  /// undefined where oneDNN is missing or the weight is on another device.
+  /// undefined where there is neither our own product nor oneDNN, or the weight is on another device.
   PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale = 1.0,
                 double bias_scale = 1.0);
 
@@ -35,8 +35,12 @@ class PackedProduct {
   at::Tensor operator()(const at::Tensor& x, Activation activation = Activation::none) const;
 
  private:
-  at::Tensor weight_;  // in oneDNN's own layout
+  at::Tensor by_panels(const at::Tensor& x, Activation activation) const;
+
+  at::Tensor weight_;  // in oneDNN's own layout, or in ours
   at::Tensor bias_;
+  double scale_ = 1.0;  // of the product, where the weight in our layout does not have it
+  int64_t inputs_ = 0;
   at::ScalarType type_ = at::kFloat;
   const void* source_ = nullptr;  // where the weight lay,
   int64_t version_ = 0;           // and how often it had been written to

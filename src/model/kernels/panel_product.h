@@ -1,0 +1,65 @@
+// Products of large matrices, for x86-64 processors with AVX-512 and its bfloat16 instructions but without AMX. There
+// the libraries that LibTorch brings lose a quarter of the processor on products of a few hundred rows, and go over the
+// operands once more for every change of type.
+//
+// Both factors are laid out in panels of as many lines as the registers take at once, number after number along the
+// sum: the first factor's all at once, the second's one panel at a time, so that it stays in the second-level cache
+// while every panel of the first passes by; or long before, where it serves many products.
+#pragma once
+
+#include <cstdint>
+
+namespace capture::kernels {
+
+/// Whether the running processor is one of them. Nothing else here may be called on another.
+bool has_panel_product();
+
+/// One factor: `lines` rows of the first matrix, or columns of the second; the sum runs along a line.
+struct Factor {
+  const void* data;
+  bool bfloat16;   ///< its numbers in memory; otherwise they are float32
+  bool line_wise;  ///< a line's numbers lie side by side; otherwise the lines' numbers of one place do
+  int64_t stride;  ///< numbers from one line to the next, or from one place to the next
+  int64_t lines;
+};
+
+/// What becomes of each number in the end.
+enum class Finish { none, gelu, silu };
+
+/// Where the product goes, row by row.
+struct Result {
+  void* data;
+  bool bfloat16;
+  int64_t stride;               ///< numbers from one row to the next
+  float scale = 1;              ///< of the product
+  const float* bias = nullptr;  ///< [columns], added to every row
+  float bias_scale = 1;
+  Finish finish = Finish::none;
+};
+
+/// result [rows.lines, columns.lines] = finish(scale · rows columnsᵀ + bias_scale · bias), summed in float32.
+struct PanelProduct {
+  Factor rows;
+  Factor columns;
+  int64_t depth;  ///< numbers of a line
+  bool bfloat16;  ///< whether numbers are rounded to bfloat16 before they are multiplied
+  Result result;
+
+  /// 32-bit words of a line: one number each, or two that are bfloat16.
+  int64_t words() const { return bfloat16 ? (depth + 1) / 2 : depth; }
+  int64_t row_panels() const;
+  int64_t column_panels() const;
+  int64_t row_words() const;     ///< of one panel of `rows`
+  int64_t column_words() const;  ///< of one panel of `columns`
+
+  /// One panel of a factor, into row_words() or column_words() words. Those of a column panel are aligned to 64 bytes.
+  void lay_out_rows(int64_t panel, uint32_t* words) const;
+  void lay_out_columns(int64_t panel, uint32_t* words) const;
+
+  /// The columns of panel `panel`, laid out in `column_panel`, in rows of panels first … last − 1. `row_panels` holds
+  /// all of them, one behind the other.
+  void multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels,
+                const uint32_t* column_panel) const;
+};
+
+}  // namespace capture::kernels
