@@ -46,16 +46,20 @@ struct LinearProduct : torch::autograd::Function<LinearProduct> {
       run_product("capture::product.input_gradient",
                   {rows_of(y_gradient), columns_of(weight), weight.size(0), half, into(x_gradient, scale)});
     }
+    const bool wants_bias = context->needs_input_grad(2);
     if (context->needs_input_grad(1)) {
+      // Laying the gradient out passes over all of it anyway: the bias's is summed on the way.
       weight_gradient = at::empty(weight.sizes(), weight.options());
-      run_product("capture::product.weight_gradient",
-                  {columns_of(y_gradient), columns_of(x), x.size(0), half, into(weight_gradient, scale)});
-    }
-    if (context->needs_input_grad(2)) {
+      kernels::Result result = into(weight_gradient, scale);
+      result.passing = true;  // until the optimiser comes
+      if (wants_bias) bias_gradient = at::empty({weight.size(0)}, weight.options());
+      run_product("capture::product.weight_gradient", {columns_of(y_gradient), columns_of(x), x.size(0), half, result},
+                  {}, wants_bias ? bias_gradient.mutable_data_ptr<float>() : nullptr);
+    } else if (wants_bias) {
       bias_gradient = y_gradient.sum(0, /*keepdim=*/false, at::kFloat);
-      const double bias_scale = context->saved_data["bias_scale"].toDouble();
-      if (bias_scale != 1.0) bias_gradient = bias_gradient * bias_scale;
     }
+    const double bias_scale = context->saved_data["bias_scale"].toDouble();
+    if (wants_bias && bias_scale != 1.0) bias_gradient *= bias_scale;
     return {x_gradient, weight_gradient, bias_gradient, {}, {}, {}};
   }
 };

@@ -1,9 +1,12 @@
 #include "matrix_product.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
-#include "tasks.h"
+#include <algorithm>
+
+#include "capture/tensor/parallel.h"
 
 namespace capture {
 
@@ -44,7 +47,7 @@ at::Tensor laid_out_columns(const PanelProduct& product) {
   return laid_out;
 }
 
-void run_product(const char* name, const PanelProduct& product, const at::Tensor& columns) {
+void run_product(const char* name, const PanelProduct& product, const at::Tensor& columns, float* row_sums) {
   RECORD_FUNCTION(
       name, std::vector<c10::IValue>({static_cast<double>(product.rows.lines),
                                       static_cast<double>(product.columns.lines), static_cast<double>(product.depth)}));
@@ -53,13 +56,14 @@ void run_product(const char* name, const PanelProduct& product, const at::Tensor
   if (row_panels == 0 || column_panels == 0) return;
   const at::Tensor rows = at::empty({row_panels, product.row_words()}, at::kInt);
   for_each_task(row_panels, [&](int64_t panel, int64_t) {
-    product.lay_out_rows(panel, words_of(rows) + panel * product.row_words());
+    product.lay_out_rows(panel, words_of(rows) + panel * product.row_words(), row_sums);
   });
   // Where there are few column panels for the threads, several share one, and each lays it out for itself.
   const int64_t parts = std::clamp<int64_t>(2 * at::get_num_threads() / column_panels, 1, row_panels);
   const int64_t tasks = column_panels * parts;
+  const int64_t workers = workers_for(tasks);
   at::Tensor scratch;
-  if (!columns.defined()) scratch = at::empty({workers_for(tasks), product.column_words()}, at::kInt);
+  if (!columns.defined()) scratch = at::empty({workers, product.column_words()}, at::kInt);
   for_each_task(tasks, [&](int64_t task, int64_t worker) {
     const int64_t panel = task / parts, part = task % parts;
     uint32_t* words = nullptr;
@@ -69,7 +73,8 @@ void run_product(const char* name, const PanelProduct& product, const at::Tensor
       words = words_of(scratch) + worker * product.column_words();
       product.lay_out_columns(panel, words);
     }
-    product.multiply(panel, row_panels * part / parts, row_panels * (part + 1) / parts, words_of(rows), words);
+    product.multiply(panel, row_panels * part / parts, row_panels * (part + 1) / parts, words_of(rows), words,
+                     (task + workers) / parts);
   });
 }
 

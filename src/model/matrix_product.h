@@ -19,7 +19,8 @@ kernels::Result into(const at::Tensor& matrix, double scale = 1.0);
 at::Tensor laid_out_columns(const kernels::PanelProduct& product);
 
 /// Computes the product; with `columns`, from what laid_out_columns() made of them. `name` is for profilers, which also
-/// learn the sizes.
-void run_product(const char* name, const kernels::PanelProduct& product, const at::Tensor& columns = {});
+/// learn the sizes. `row_sums` [rows.lines] or null: see PanelProduct::lay_out_rows().
+void run_product(const char* name, const kernels::PanelProduct& product, const at::Tensor& columns = {},
+                 float* row_sums = nullptr);
 
 }  // namespace capture

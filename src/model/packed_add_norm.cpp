@@ -1,11 +1,13 @@
 #include "packed_add_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "capture/model/modules.h"
+#include "capture/tensor/parallel.h"
 #include "kernels/norm_kernel.h"
 #include "packed_dropout.h"
 
@@ -15,8 +17,16 @@ namespace {
 
 using kernels::BFloat16Bits;
 
-/// Rows that a thread takes at once.
-constexpr int64_t kGrain = 16;
+/// Calls call(block, first, last) for blocks of rows, in parallel. The blocks do not depend on the threads.
+constexpr int64_t kBlock = 64;
+int64_t blocks_of(int64_t rows) {
+  return (rows + kBlock - 1) / kBlock;
+}
+template <class Call>
+void for_each_block(int64_t rows, const Call& call) {
+  for_each_task(blocks_of(rows),
+                [&](int64_t block, int64_t) { call(block, block * kBlock, std::min(rows, (block + 1) * kBlock)); });
+}
 
 kernels::AddNorm add_norm_of(int64_t width, const kernels::Dropout& dropout) {
   return {.width = width, .epsilon = static_cast<float>(kLayerNormEpsilon), .dropout = dropout};
@@ -47,7 +57,7 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
       deviations = at::empty({x.size(0)}, x.options());
     }
     with_numbers(added, [&](const auto* numbers) {
-      at::parallel_for(0, x.size(0), kGrain, [&](int64_t first, int64_t last) {
+      for_each_block(x.size(0), [&](int64_t, int64_t first, int64_t last) {
         kernels::add_norm(
             op, first, last, x.const_data_ptr<float>(), numbers, weight.const_data_ptr<float>(),
             bias.const_data_ptr<float>(), y.mutable_data_ptr<float>(), keeps ? sums.mutable_data_ptr<float>() : nullptr,
@@ -79,11 +89,11 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const at::Tensor added_gradient =
         !half && probability == 0 ? x_gradient
                                   : at::empty(sums.sizes(), sums.options().dtype(half ? at::kBFloat16 : at::kFloat));
-    // Every thread adds up the parameters' gradients for itself.
-    const at::Tensor parts = at::zeros({at::get_num_threads(), 2, width}, sums.options());
+    // Each block adds up the parameters' gradients for itself, so that their order does not depend on the threads.
+    const at::Tensor parts = at::zeros({blocks_of(sums.size(0)), 2, width}, sums.options());
     with_numbers(added_gradient, [&](auto* numbers) {
-      at::parallel_for(0, sums.size(0), kGrain, [&](int64_t first, int64_t last) {
-        float* const part = parts.mutable_data_ptr<float>() + at::get_thread_num() * 2 * width;
+      for_each_block(sums.size(0), [&](int64_t block, int64_t first, int64_t last) {
+        float* const part = parts.mutable_data_ptr<float>() + block * 2 * width;
         kernels::add_norm_backward(op, first, last, y_gradient.const_data_ptr<float>(), sums.const_data_ptr<float>(),
                                    saved[1].const_data_ptr<float>(), saved[2].const_data_ptr<float>(),
                                    saved[3].const_data_ptr<float>(), x_gradient.mutable_data_ptr<float>(), numbers,

@@ -1,12 +1,12 @@
 #include "packed_attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 
+#include "capture/tensor/parallel.h"
 #include "kernels/attention_kernel.h"
 #include "packed_dropout.h"
 
@@ -49,18 +49,17 @@ struct Asking {
     const auto* const from = q_starts.const_data_ptr<int32_t>();
     const auto* const to = kv_starts.const_data_ptr<int32_t>();
     const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
-    at::parallel_for(0, (q_starts.size(0) - 1) * heads, 1, [&](int64_t begin, int64_t end) {
-      kernels::Scratch scratch;
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t pair = task / heads;
-        const kernels::Head head = {.queries = from[pair + 1] - from[pair],
-                                    .keys = to[pair + 1] - to[pair],
-                                    .width = width,
-                                    .scale = scale,
-                                    .dropout = dropout,
-                                    .stream = static_cast<uint64_t>(task)};
-        call(head, from[pair], to[pair], task % heads * width, task % heads, scratch);
-      }
+    const int64_t tasks = (q_starts.size(0) - 1) * heads;
+    std::vector<kernels::Scratch> scratch(static_cast<size_t>(workers_for(tasks)));
+    for_each_task(tasks, [&](int64_t task, int64_t worker) {
+      const int64_t pair = task / heads;
+      const kernels::Head head = {.queries = from[pair + 1] - from[pair],
+                                  .keys = to[pair + 1] - to[pair],
+                                  .width = width,
+                                  .scale = scale,
+                                  .dropout = dropout,
+                                  .stream = static_cast<uint64_t>(task)};
+      call(head, from[pair], to[pair], task % heads * width, task % heads, scratch[static_cast<size_t>(worker)]);
     });
   }
 };

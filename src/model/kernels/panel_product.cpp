@@ -146,11 +146,12 @@ void lay_out_lines(const Factor& factor, int64_t first, int64_t depth, uint32_t*
 
 /// Lines of a panel whose numbers of one place lie side by side.
 template <bool kHalf, class Number, int64_t kLines>
-void lay_out_places(const Factor& factor, int64_t first, int64_t depth, uint32_t* out) {
+void lay_out_places(const Factor& factor, int64_t first, int64_t depth, uint32_t* out, float* sums) {
   const auto* const data = static_cast<const Number*>(factor.data) + first;
   const int64_t lines = std::min(kLines, factor.lines - first);
   const __mmask16 masks[2] = {first_of(lines), first_of(lines - 16)};
   const __mmask16 kept = first_of(kLines);
+  Numbers totals[2] = {};
   for (int64_t at = 0; at < depth; at += kHalf ? 2 : 1) {
     const Number* const place = data + at * factor.stride;
     const bool more = at + 1 < depth;
@@ -158,34 +159,72 @@ void lay_out_places(const Factor& factor, int64_t first, int64_t depth, uint32_t
     for (int64_t part = 0; part * 16 < kLines; ++part) {
       const Numbers low = load(place + part * 16, masks[part]);
       Words words = _mm512_castps_si512(low);
+      totals[part] += low;
       if constexpr (kHalf) {
-        words = paired(low, more ? load(place + factor.stride + part * 16, masks[part]) : Numbers{});
+        const Numbers high = more ? load(place + factor.stride + part * 16, masks[part]) : Numbers{};
+        words = paired(low, high);
+        totals[part] += high;
       }
       _mm512_mask_storeu_epi32(out + part * 16, kept, words);
     }
     out += kLines;
   }
+  if (sums == nullptr) return;
+  for (int64_t part = 0; part * 16 < kLines; ++part) {
+    _mm512_mask_storeu_ps(sums + first + part * 16, masks[part], totals[part]);
+  }
 }
 
 template <bool kHalf, class Number, int64_t kLines>
-void lay_out_numbers(const Factor& factor, int64_t first, int64_t depth, uint32_t* out) {
+void lay_out_numbers(const Factor& factor, int64_t first, int64_t depth, uint32_t* out, float* sums) {
   if (factor.line_wise) {
     lay_out_lines<kHalf, Number, kLines>(factor, first, depth, out);
   } else {
-    lay_out_places<kHalf, Number, kLines>(factor, first, depth, out);
+    lay_out_places<kHalf, Number, kLines>(factor, first, depth, out, sums);
   }
 }
 
 template <int64_t kLines>
-void lay_out_panel(const Factor& factor, bool half, int64_t first, int64_t depth, uint32_t* out) {
+void lay_out_panel(const Factor& factor, bool half, int64_t first, int64_t depth, uint32_t* out, float* sums) {
   if (half) {
-    factor.bfloat16 ? lay_out_numbers<true, uint16_t, kLines>(factor, first, depth, out)
-                    : lay_out_numbers<true, float, kLines>(factor, first, depth, out);
+    factor.bfloat16 ? lay_out_numbers<true, uint16_t, kLines>(factor, first, depth, out, sums)
+                    : lay_out_numbers<true, float, kLines>(factor, first, depth, out, sums);
   } else {
-    factor.bfloat16 ? lay_out_numbers<false, uint16_t, kLines>(factor, first, depth, out)
-                    : lay_out_numbers<false, float, kLines>(factor, first, depth, out);
+    factor.bfloat16 ? lay_out_numbers<false, uint16_t, kLines>(factor, first, depth, out, sums)
+                    : lay_out_numbers<false, float, kLines>(factor, first, depth, out, sums);
   }
 }
+
+/// Brings the numbers of a column panel into the second-level cache, a cache line a call.
+class Prefetch {
+ public:
+  Prefetch(const Factor& factor, int64_t depth, int64_t first) {
+    if (first >= factor.lines || factor.data == nullptr) return;
+    const int64_t bytes = factor.bfloat16 ? 2 : 4;
+    const int64_t lines = std::min(kColumns, factor.lines - first);
+    stride_ = factor.stride * bytes;
+    run_ = (factor.line_wise ? depth : lines) * bytes;
+    left_ = factor.line_wise ? lines : depth;
+    at_ = static_cast<const char*>(factor.data) + first * (factor.line_wise ? stride_ : bytes);
+  }
+
+  void line() {
+    if (left_ == 0) return;
+    _mm_prefetch(at_ + inside_, _MM_HINT_T1);
+    inside_ += 64;
+    if (inside_ < run_) return;
+    inside_ = 0;
+    at_ += stride_;
+    --left_;
+  }
+
+ private:
+  const char* at_ = nullptr;  // a run of numbers side by side,
+  int64_t run_ = 0;           // its bytes,
+  int64_t inside_ = 0;        // those of it that are done,
+  int64_t stride_ = 0;        // and bytes to the next
+  int64_t left_ = 0;          // runs
+};
 
 struct Float32Step {
   static Numbers add(Numbers sum, uint32_t row, Words column) {
@@ -236,25 +275,34 @@ inline void put(const Result& result, int64_t row, int64_t column, Numbers sums,
   if (result.bfloat16) {
     _mm256_mask_storeu_epi16(static_cast<uint16_t*>(result.data) + at, mask,
                              reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
+    return;
+  }
+  auto* const to = static_cast<float*>(result.data) + at;
+  if (result.passing && mask == 0xffff && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
+    _mm512_stream_ps(to, numbers);
   } else {
-    _mm512_mask_storeu_ps(static_cast<float*>(result.data) + at, mask, numbers);
+    _mm512_mask_storeu_ps(to, mask, numbers);
   }
 }
 
 /// kCount rows from `row` on by the columns of a panel.
 template <class Step, int64_t kCount>
-void tile(const PanelProduct& product, const uint32_t* rows, const uint32_t* columns, int64_t row, int64_t column) {
+void tile(const PanelProduct& product, const uint32_t* rows, const uint32_t* columns, int64_t row, int64_t column,
+          Prefetch& prefetch) {
   Numbers sums[kCount][2] = {};
-  for (int64_t word = product.words(); word > 0; --word) {
-    const Words left = _mm512_load_si512(columns);
-    const Words right = _mm512_load_si512(columns + 16);
+  for (int64_t words = product.words(); words > 0; words -= 4) {
+    prefetch.line();
+    for (int64_t word = std::min<int64_t>(words, 4); word > 0; --word) {
+      const Words left = _mm512_load_si512(columns);
+      const Words right = _mm512_load_si512(columns + 16);
 #pragma GCC unroll 16
-    for (int64_t i = 0; i < kCount; ++i) {
-      sums[i][0] = Step::add(sums[i][0], rows[i], left);
-      sums[i][1] = Step::add(sums[i][1], rows[i], right);
+      for (int64_t i = 0; i < kCount; ++i) {
+        sums[i][0] = Step::add(sums[i][0], rows[i], left);
+        sums[i][1] = Step::add(sums[i][1], rows[i], right);
+      }
+      rows += kRows;
+      columns += kColumns;
     }
-    rows += kRows;
-    columns += kColumns;
   }
   const Result& result = product.result;
 #pragma GCC unroll 2
@@ -269,7 +317,12 @@ void tile(const PanelProduct& product, const uint32_t* rows, const uint32_t* col
   }
 }
 
-using Tile = void (*)(const PanelProduct&, const uint32_t*, const uint32_t*, int64_t, int64_t);
+using Tile = void (*)(const PanelProduct&, const uint32_t*, const uint32_t*, int64_t, int64_t, Prefetch&);
+
+/// Stores past the caches may be late; after this, they are not.
+inline void finish_stores() {
+  _mm_sfence();
+}
 
 /// By the number of rows.
 template <class Step>
@@ -281,21 +334,23 @@ constexpr Tile kTiles[kRows + 1] = {nullptr,        tile<Step, 1>,  tile<Step, 2
 
 #pragma GCC pop_options
 
-void PanelProduct::lay_out_rows(int64_t panel, uint32_t* words) const {
-  lay_out_panel<kRows>(rows, bfloat16, panel * kRows, depth, words);
+void PanelProduct::lay_out_rows(int64_t panel, uint32_t* words, float* sums) const {
+  lay_out_panel<kRows>(rows, bfloat16, panel * kRows, depth, words, sums);
 }
 
 void PanelProduct::lay_out_columns(int64_t panel, uint32_t* words) const {
-  lay_out_panel<kColumns>(columns, bfloat16, panel * kColumns, depth, words);
+  lay_out_panel<kColumns>(columns, bfloat16, panel * kColumns, depth, words, nullptr);
 }
 
 void PanelProduct::multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels,
-                            const uint32_t* column_panel) const {
+                            const uint32_t* column_panel, int64_t next) const {
+  Prefetch prefetch(columns, depth, next * kColumns);
   for (int64_t i = first; i < last; ++i) {
     const int64_t count = std::min(kRows, rows.lines - i * kRows);
     const Tile run = (bfloat16 ? kTiles<BFloat16Step> : kTiles<Float32Step>)[count];
-    run(*this, row_panels + i * row_words(), column_panel, i * kRows, panel * kColumns);
+    run(*this, row_panels + i * row_words(), column_panel, i * kRows, panel * kColumns, prefetch);
   }
+  if (result.passing) finish_stores();
 }
 
 #else
@@ -304,11 +359,11 @@ bool has_panel_product() {
   return false;
 }
 
-void PanelProduct::lay_out_rows(int64_t, uint32_t*) const {}
+void PanelProduct::lay_out_rows(int64_t, uint32_t*, float*) const {}
 
 void PanelProduct::lay_out_columns(int64_t, uint32_t*) const {}
 
-void PanelProduct::multiply(int64_t, int64_t, int64_t, const uint32_t*, const uint32_t*) const {}
+void PanelProduct::multiply(int64_t, int64_t, int64_t, const uint32_t*, const uint32_t*, int64_t) const {}
 
 #endif
 

@@ -35,6 +35,7 @@ struct Result {
   const float* bias = nullptr;  ///< [columns], added to every row
   float bias_scale = 1;
   Finish finish = Finish::none;
+  bool passing = false;  ///< nobody reads it soon: written past the caches where its places allow
 };
 
 /// result [rows.lines, columns.lines] = finish(scale · rows columnsᵀ + bias_scale · bias), summed in float32.
@@ -53,13 +54,15 @@ struct PanelProduct {
   int64_t column_words() const;  ///< of one panel of `columns`
 
   /// One panel of a factor, into row_words() or column_words() words. Those of a column panel are aligned to 64 bytes.
-  void lay_out_rows(int64_t panel, uint32_t* words) const;
+  /// `sums` [rows.lines] or null: receives the panel's lines' sums, for which the lines must not be `line_wise`.
+  void lay_out_rows(int64_t panel, uint32_t* words, float* sums = nullptr) const;
   void lay_out_columns(int64_t panel, uint32_t* words) const;
 
   /// The columns of panel `panel`, laid out in `column_panel`, in rows of panels first … last − 1. `row_panels` holds
-  /// all of them, one behind the other.
-  void multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels,
-                const uint32_t* column_panel) const;
+  /// all of them, one behind the other. Meanwhile the numbers of column panel `next` are brought near; past the last:
+  /// none.
+  void multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels, const uint32_t* column_panel,
+                int64_t next) const;
 };
 
 }  // namespace capture::kernels

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "capture/tensor/parallel.h"
+
 namespace capture {
 
 namespace {
@@ -49,7 +51,7 @@ struct PairsByItem {
 void score_exactly(const float* queries, const FloatRows& gallery, std::span<Shortlist> lists) {
   const PairsByItem pairs(gallery.count(), lists);
   const auto width = static_cast<size_t>(gallery.width());
-  share_out((gallery.count() + kRows - 1) / kRows, [&](int64_t, int64_t run) {
+  for_each_task((gallery.count() + kRows - 1) / kRows, [&](int64_t run, int64_t) {
     const int64_t begin = run * kRows, end = std::min(begin + kRows, gallery.count());
     const std::span<const Pair> here = pairs.of(begin, end);
     if (here.empty()) return;

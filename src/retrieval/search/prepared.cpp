@@ -1,7 +1,6 @@
 #include "prepared.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <bit>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "capture/base/error.h"
+#include "capture/tensor/parallel.h"
 
 namespace capture {
 
@@ -151,7 +151,9 @@ PreparedQueries::PreparedQueries(const Preparation& preparation, const float* ro
   panels_.resize(count);
   terms_.resize(static_cast<size_t>(count));
   std::vector<Lengths> lengths(terms_.size());
-  at::parallel_for(0, panels_.count(), 1, [&](int64_t begin, int64_t end) {
+  const int64_t parts = workers_for(panels_.count());
+  for_each_task(parts, [&](int64_t part, int64_t) {
+    const int64_t begin = panels_.count() * part / parts, end = panels_.count() * (part + 1) / parts;
     WordMaker maker(preparation, preparation.query_middle);
     std::vector<uint32_t> staged(static_cast<size_t>(lanes * words));
     for (int64_t p = begin; p < end; ++p) {

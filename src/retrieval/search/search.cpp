@@ -1,6 +1,7 @@
 #include "capture/retrieval/search.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "capture/tensor/parallel.h"
 #include "passes.h"
 #include "prepared.h"
 #include "shortlist.h"
@@ -61,14 +63,15 @@ class Pass {
 
   /// Scores the gallery. UserError when one of its rows is not finite.
   void run() {
-    share_out(gallery_.tiles(), [&](int64_t t, int64_t tile) { score_tile(threads_[static_cast<size_t>(t)], tile); });
+    for_each_task(gallery_.tiles(),
+                  [&](int64_t tile, int64_t t) { score_tile(threads_[static_cast<size_t>(t)], tile); });
     gallery_.check_finite();
   }
 
   /// Every query's best, after run().
   void take(std::vector<std::vector<Match>>& results) {
     std::vector<Shortlist>& lists = threads_.front().lists;
-    share_out(count_, [&](int64_t, int64_t q) {
+    for_each_task(count_, [&](int64_t q, int64_t) {
       const auto query = static_cast<size_t>(q);
       for (size_t t = 1; t < threads_.size(); ++t) lists[query].add(threads_[t].lists[query]);
       lists[query].narrow(judge(q), floors_[query].get());
@@ -76,7 +79,7 @@ class Pass {
     score_exactly(queries_, gallery_.rows(), lists);
     const size_t before = results.size();
     results.resize(before + lists.size());
-    share_out(count_, [&](int64_t, int64_t q) {
+    for_each_task(count_, [&](int64_t q, int64_t) {
       const auto query = static_cast<size_t>(q);
       results[before + query] = lists[query].take({gallery_.ids()}, depth_);
     });

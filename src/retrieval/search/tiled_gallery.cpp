@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "capture/tensor/parallel.h"
 #include "passes.h"
 
 namespace capture {
@@ -31,7 +32,7 @@ TiledGallery::TiledGallery(const Preparation& preparation, const FloatRows& rows
 
 void TiledGallery::prepare_all() {
   std::vector<PreparedItems> tiles(static_cast<size_t>(this->tiles()), PreparedItems(preparation_));
-  share_out(this->tiles(), [&](int64_t, int64_t i) {
+  for_each_task(this->tiles(), [&](int64_t i, int64_t) {
     at::Tensor buffer;
     prepared(i, tiles[static_cast<size_t>(i)], buffer);
   });
