@@ -15,7 +15,8 @@ Example:
   capture_train --config configs/demo.json --output runs/demo
   capture_train --config configs/demo.json --output runs/demo --resume auto    # after an interruption
 
-SIGTERM and SIGINT finish the step, write a checkpoint and end with 128 + the signal's number; a second one ends at once.)";
+SIGTERM, SIGINT and SIGUSR1 finish the step, write a checkpoint and end with 128 + the signal's number; a second SIGTERM
+or SIGINT ends at once.)";
 
 struct Arguments {
   std::string config;

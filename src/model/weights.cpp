@@ -31,12 +31,16 @@ std::string unchanged(const std::string& name) {
 
 }  // namespace
 
+std::map<std::string, std::string> model_metadata(const HybridStreamModelImpl& model) {
+  return {{kOptionsKey, to_line(to_json(model.options()))}};
+}
+
 void save_model(const std::filesystem::path& path, const HybridStreamModelImpl& model,
                 const std::map<std::string, std::string>& extra) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& item : model.named_parameters()) tensors.emplace_back(item.key(), item.value());
-  std::map<std::string, std::string> metadata = extra;
-  metadata[kOptionsKey] = to_line(to_json(model.options()));
+  std::map<std::string, std::string> metadata = model_metadata(model);
+  metadata.insert(extra.begin(), extra.end());
   write_safetensors(path, tensors, metadata);
 }
 

@@ -12,9 +12,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "capture/base/bulk_file.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/json.h"
+#include "capture/base/running_checksum.h"
+#include "capture/tensor/large_safetensors.h"
 
 namespace capture {
 
@@ -252,9 +255,12 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   TORCH_INTERNAL_ASSERT(false, "safetensors has no dtype for ", dtype);
 }
 
-void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+namespace {
+
+/// Calls `write` on the bytes of the file, part by part.
+template <class Write>
+void write_parts(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                 const std::map<std::string, std::string>& metadata, const Write& write) {
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -280,15 +286,36 @@ void write_safetensors(const std::filesystem::path& path,
   std::string text = to_line(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');
 
-  AtomicFile file(path);
   const uint64_t length = text.size();
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
+  write(std::as_bytes(std::span(&length, 1)));
+  write(std::as_bytes(std::span(text)));
   for (const size_t i : order) {
     const at::Tensor flat = tensors[i].second.detach().to(at::kCPU).contiguous();
-    file.write(std::span(static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()));
+    write(std::span(static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()));
   }
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  write_parts(tensors, metadata, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.commit();
+}
+
+uint64_t write_large_safetensors(const std::filesystem::path& path,
+                                 const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                                 const std::map<std::string, std::string>& metadata) {
+  BulkFile file(path);
+  RunningChecksum sum;
+  write_parts(tensors, metadata, [&](std::span<const std::byte> bytes) {
+    sum.add(bytes);
+    file.write(bytes);
+  });
+  file.commit();
+  return sum.value();
 }
 
 }  // namespace capture

@@ -33,7 +33,7 @@ void AppendFile::append(std::string_view record) {
   }
   throw UserError({.what = std::string("cannot write the file: ") + std::strerror(error),
                    .where = path_.string(),
-                   .hint = "free some space, then run again with --resume auto"});
+                   .hint = "free some space"});
 }
 
 void AppendFile::sync() {

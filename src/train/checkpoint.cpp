@@ -8,8 +8,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
-#include "capture/model/weights.h"
-#include "capture/tensor/safetensors.h"
+#include "capture/tensor/large_safetensors.h"
 
 namespace capture {
 
@@ -19,11 +18,29 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "step_";
 constexpr const char* kAside = ".writing";
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
+
+/// state.json and the headers of the others: far more than they take.
+constexpr uint64_t kHeaderBytes = uint64_t{4} << 20;
 
 std::string checksum_of(const fs::path& path) {
   const MappedFile file(path);
   return to_hex(checksum(file.bytes()));
+}
+
+/// Filling a disk to its last byte would also stop everybody else who writes to it.
+void require_space(const fs::path& folder, const std::vector<TensorFile>& files) {
+  uint64_t needed = kHeaderBytes;
+  for (const auto& file : files) {
+    for (const auto& [name, tensor] : file.tensors) needed += tensor.nbytes();
+  }
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error || space.available >= needed) return;
+  throw UserError({.what = "the checkpoint needs " + std::to_string(needed >> 20) + " MiB, and its disk has " +
+                           std::to_string(space.available >> 20) + " left",
+                   .where = folder.string(),
+                   .hint = "free some space, or lower trainer.keep_last"});
 }
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {
@@ -99,29 +116,30 @@ Checkpoint open_checkpoint(const fs::path& folder) {
     throw UserError({.what = "the checkpoint has a format that this version does not read", .where = path.string()});
   }
   checkpoint.step = checkpoint.state.value("step", int64_t{-1});
-  if (checksum_of(checkpoint.model()) != text("model_checksum"))
-    damaged(checkpoint.model(), "it differs from its checksum");
-  if (checksum_of(checkpoint.optimizer()) != text("optimizer_checksum")) {
-    damaged(checkpoint.optimizer(), "it differs from its checksum");
+  const Json& checksums = checkpoint.state.contains("checksums") ? checkpoint.state["checksums"] : Json();
+  for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+    if (!checksums.contains(name)) damaged(path, std::string("no checksum of ") + name);
+  }
+  for (const auto& [name, value] : checksums.items()) {
+    if (checksum_of(folder / fs::path(name).filename()) != value) {
+      damaged(folder / name, "it differs from its checksum");
+    }
   }
   return checkpoint;
 }
 
-void CheckpointStore::save(int64_t step, const HybridStreamModelImpl& model, const NamedTensors& optimizer,
-                           const Json& state) {
+void CheckpointStore::save(int64_t step, const std::vector<TensorFile>& files, const Json& state) const {
   make_folder(folder_);
+  require_space(folder_, files);
   const fs::path target = path_of(step);
   const fs::path at = target.string() + kAside;
   Aside aside(at);
-  save_model(at / "model.safetensors", model);
-  write_safetensors(at / "optimizer.safetensors", optimizer);
-  Json body = {{"format", kFormat}, {"step", step}};
+  Json body = {{"format", kFormat}, {"step", step}, {"checksums", Json::object()}};
+  for (const auto& [name, tensors, metadata] : files) {
+    body["checksums"][name] = to_hex(write_large_safetensors(at / name, tensors, metadata));
+  }
   body.update(state);
-  const Json root = {{"state_checksum", to_hex(checksum(to_line(body)))},
-                     {"model_checksum", checksum_of(at / "model.safetensors")},
-                     {"optimizer_checksum", checksum_of(at / "optimizer.safetensors")},
-                     {"state", body}};
-  write_file(at / "state.json", to_text(root));
+  write_file(at / "state.json", to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
   aside.move_to(target);
 }
 

@@ -32,6 +32,10 @@ void TrainerOptions::visit(FieldVisitor& f) {
           {0, int64_t{1} << 40});
   f.field("checkpoint_interval", checkpoint_interval, "Steps between two checkpoints; 0: after every epoch.",
           {0, int64_t{1} << 40});
+  f.field(
+      "checkpoint_in_background", checkpoint_in_background,
+      "Whether training goes on while a checkpoint is written, at the price of a copy of weights and moments in host "
+      "memory.");
   f.field("keep_last", keep_last, "Newest checkpoints to keep; the best one is kept as well.", {1, 1000000});
   f.choice("best_metric", best_metric, "Validation loss by which a checkpoint is the best.",
            Choices<BestMetric>{{"loss", BestMetric::loss},
@@ -41,6 +45,10 @@ void TrainerOptions::visit(FieldVisitor& f) {
   f.field("max_bad_steps", max_bad_steps,
           "Steps in a row that may be skipped because a loss or gradient is not finite; one more ends the run.",
           {0, 1000000});
+  f.field("stop_deadline_seconds", stop_deadline_seconds,
+          "How long after SIGTERM, SIGINT or SIGUSR1 the step in flight and its checkpoint may take; then the process "
+          "ends and the last complete checkpoint stands. 0: as long as it takes.",
+          {0.0, 1e6});
 }
 
 void TrainConfig::visit(FieldVisitor& f) {
@@ -76,11 +84,11 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 10> kHarmless = {
-      "loader.workers",        "loader.prefetch_megabytes",   "loader.prefetch",
-      "trainer.log_interval",  "trainer.validation_interval", "trainer.keep_last",
-      "trainer.max_bad_steps", "trainer.checkpoint_interval", "trainer.best_metric",
-      "data.validation"};
+  static constexpr std::array<std::string_view, 12> kHarmless = {
+      "loader.workers",        "loader.prefetch_megabytes",     "loader.prefetch",
+      "trainer.log_interval",  "trainer.validation_interval",   "trainer.keep_last",
+      "trainer.max_bad_steps", "trainer.checkpoint_interval",   "trainer.best_metric",
+      "data.validation",       "trainer.stop_deadline_seconds", "trainer.checkpoint_in_background"};
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
   if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;
   if (key.starts_with("model.") || key.starts_with("tokenizer.")) return ResumeEffect::weights;

@@ -33,7 +33,21 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step) {
 }
 
 void MetricsFile::append(const Json& line) {
-  file_->append(to_line(line) + "\n");
+  const std::scoped_lock lock(mutex_);
+  unwritten_ += to_line(line) + "\n";
+  write();
+}
+
+void MetricsFile::sync() {
+  const std::scoped_lock lock(mutex_);
+  write();
+  file_->sync();
+}
+
+void MetricsFile::write() {
+  if (unwritten_.empty()) return;
+  file_->append(unwritten_);
+  unwritten_.clear();
 }
 
 }  // namespace capture

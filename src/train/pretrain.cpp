@@ -1,9 +1,15 @@
 #include "capture/train/pretrain.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cstring>
+#include <exception>
+#include <memory>
+
 #include "capture/base/config.h"
+#include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/model/weights.h"
@@ -27,6 +33,54 @@ void describe(const TrainingParts& parts, const HybridStreamModel& model, const 
             parts.device.str(), at::get_num_threads());
 }
 
+/// What rank 0 has, on every process.
+Json share(const ProcessGroup& group, const Json& own) {
+  std::string text = to_line(own);
+  at::Tensor length = at::full({}, static_cast<int64_t>(text.size()), at::kLong);
+  group.broadcast({length});
+  at::Tensor bytes = at::empty({length.item<int64_t>()}, at::kByte);
+  if (group.rank() == 0) std::memcpy(bytes.mutable_data_ptr(), text.data(), text.size());
+  group.broadcast({bytes});
+  const auto* start = static_cast<const char*>(bytes.const_data_ptr());
+  return parse_json({start, static_cast<size_t>(bytes.numel())}, "rank 0").root;
+}
+
+/// Rank 0 alone looks into the folder: all must go on from the same step, and others may not even see its disk.
+std::unique_ptr<RunFolder> look_into(const TrainRequest& request, const ProcessGroup& group) {
+  if (group.alone()) return std::make_unique<RunFolder>(request.output, request.resume);
+  std::unique_ptr<RunFolder> folder;
+  Json verdict = Json::object();
+  std::exception_ptr refusal;
+  if (group.rank() == 0) {
+    try {
+      folder = std::make_unique<RunFolder>(request.output, request.resume);
+      if (const auto& start = folder->start()) {
+        verdict = {{"folder", start->folder.string()}, {"step", start->step}, {"state", start->state}};
+      }
+    } catch (const UserError& error) {
+      verdict["refusal"] = error.what();
+      refusal = std::current_exception();
+    }
+  }
+  verdict = share(group, verdict);
+  if (refusal) std::rethrow_exception(refusal);
+  if (verdict.contains("refusal")) throw UserError({.what = verdict["refusal"].get<std::string>(), .where = "rank 0"});
+  if (folder) return folder;
+  std::optional<Checkpoint> start;
+  if (verdict.contains("step")) {
+    start = Checkpoint{verdict["folder"].get<std::string>(), verdict["step"].get<int64_t>(), verdict["state"]};
+  }
+  return std::make_unique<RunFolder>(request.output, std::move(start));
+}
+
+void compare_with(const Checkpoint& start, const TrainConfig& config, const ProcessGroup& group) {
+  compare_processes(start.state, config.loader.batch_size, group.world_size());
+  Json saved = start.state.at("config");
+  const bool regrouped = start.state.value("world_size", group.world_size()) != group.world_size();
+  if (regrouped) saved["loader"]["batch_size"] = config.loader.batch_size;
+  compare_configs(saved, to_json(config));
+}
+
 /// The resolved configuration and the log, on the process that owns the folder.
 void begin_folder(RunFolder& folder, const TrainConfig& config) {
   folder.open();
@@ -38,15 +92,16 @@ void begin_folder(RunFolder& folder, const TrainConfig& config) {
 
 TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   TrainConfig config = request.config;
-  RunFolder folder(request.output, request.resume);
+  const auto opened = look_into(request, group);
+  RunFolder& folder = *opened;
   TrainingParts parts = open_parts(config);
   tune_cpu_runtime(config.trainer.threads);
-  if (folder.start()) compare_configs(folder.start()->state.at("config"), to_json(config));
+  if (folder.start()) compare_with(*folder.start(), config, group);
 
   std::vector<std::string> initialized;
   HybridStreamModel model(config.model, static_cast<uint64_t>(config.trainer.seed));
   if (folder.start()) {
-    load_weights(SafetensorsFile(folder.start()->model()), *model);
+    if (group.rank() == 0) load_weights(SafetensorsFile(folder.start()->model()), *model);
     folder.start()->state.at("initialized").get_to(initialized);
   } else if (!request.init.empty()) {
     initialized = start_from(request.init, *model);

@@ -82,6 +82,9 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
   }
 }
 
+RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
+    : path_(std::move(path)), checkpoints_(path_ / "checkpoints"), start_(std::move(start)) {}
+
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);
 }
@@ -96,6 +99,25 @@ void RunFolder::open() {
   }
   checkpoints_.sweep();
   checkpoints_.drop_after(start_ ? start_->step : -1);
+}
+
+void compare_processes(const Json& state, int64_t batch_size, int64_t world_size) {
+  const int64_t processes = state.value("world_size", world_size);
+  if (processes == world_size) return;
+  const int64_t per_process = state.at("config").at("loader").at("batch_size").get<int64_t>();
+  const int64_t whole = per_process * processes;
+  if (batch_size * world_size == whole) {
+    log::info("going on with {} processes and batches of {} instead of {} and {}: the same pairs make each step",
+              world_size, batch_size, processes, per_process);
+    return;
+  }
+  const bool divides = whole % world_size == 0;
+  throw UserError({.what = "loader.batch_size is " + std::to_string(batch_size) + " on each of " +
+                           std::to_string(world_size) + " processes, but the checkpoint was written by " +
+                           std::to_string(processes) + " with " + std::to_string(per_process) + " each",
+                   .where = "the configuration",
+                   .allowed = divides ? "loader.batch_size = " + std::to_string(whole / world_size)
+                                      : "a number of processes that divides " + std::to_string(whole)});
 }
 
 void compare_configs(const Json& saved, const Json& now) {

@@ -4,6 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+
 namespace capture {
 
 namespace {
@@ -19,6 +22,17 @@ std::vector<std::pair<std::string, double>> tagged(const std::string& group, con
 
 }  // namespace
 
+template <class Write>
+void RunLog::attempt(const Write& write) {
+  try {
+    write();
+    failing_ = false;
+  } catch (const UserError& error) {
+    if (!failing_) log::warn("{}; training goes on", error.what());
+    failing_ = true;
+  }
+}
+
 RunLog::RunLog(const std::filesystem::path& folder, int64_t last_step)
     : metrics_(folder / "metrics.jsonl", last_step), events_(folder, last_step + 1) {}
 
@@ -26,15 +40,19 @@ void RunLog::training(RunPosition at, double learning_rate, const Meter& meter, 
   Json line = {{"step", at.step}, {"epoch", at.epoch}, {"learning_rate", learning_rate}};
   line.update(meter.means());
   line["samples_per_second"] = seconds > 0 ? Json(static_cast<double>(meter.samples()) / seconds) : Json();
-  metrics_.append(line);
-  events_.scalars(at.step, tagged("train", line));
+  attempt([&] {
+    metrics_.append(line);
+    events_.scalars(at.step, tagged("train", line));
+  });
 }
 
 void RunLog::validation(RunPosition at, const std::array<double, 4>& losses) {
   Json values = Json::object();
   for (size_t i = 0; i < losses.size(); ++i) values[Meter::kNames[i]] = losses[i];
-  metrics_.append({{"step", at.step}, {"epoch", at.epoch}, {"validation", values}});
-  events_.scalars(at.step, tagged("validation", values));
+  attempt([&] {
+    metrics_.append({{"step", at.step}, {"epoch", at.epoch}, {"validation", values}});
+    events_.scalars(at.step, tagged("validation", values));
+  });
 }
 
 }  // namespace capture

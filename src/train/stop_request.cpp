@@ -1,38 +1,72 @@
 #include "capture/train/stop_request.h"
 
+#include <array>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
-#include <initializer_list>
+#include <ctime>
+#include <mutex>
 
 namespace capture {
 
 namespace {
 
-// A signal handler can reach nothing but this.
-volatile std::sig_atomic_t received = 0;
+constexpr std::array<int, 3> kSignals = {SIGTERM, SIGINT, SIGUSR1};
 
-/// From the second signal on, the system's own handler ends the process.
+/// How soon after a signal it is noticed that the deadline runs.
+constexpr auto kNotice = std::chrono::milliseconds(50);
+
+// A signal handler can reach nothing but these.
+volatile std::sig_atomic_t received = 0;
+volatile std::sig_atomic_t ends = 0;        // SIGTERM or SIGINT came, after
+volatile std::sig_atomic_t ends_since = 0;  // so many seconds of the monotonic clock
+
 void remember(int signal) {
-  received = signal;
-  std::signal(SIGTERM, SIG_DFL);
-  std::signal(SIGINT, SIG_DFL);
+  if (received == 0) received = signal;
+  if (signal == SIGUSR1) return;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto seconds = static_cast<std::sig_atomic_t>(now.tv_sec);
+  if (ends == 0) {
+    ends = 1;
+    ends_since = seconds;
+  } else if (seconds - ends_since > 1) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
 }
 
 }  // namespace
 
 StopRequest::StopRequest() {
   received = 0;
+  ends = 0;
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGTERM, SIGINT}) ::sigaction(signal, &action, nullptr);
+  for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
 }
 
 StopRequest::~StopRequest() {
-  for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
+  for (const int signal : kSignals) std::signal(signal, SIG_DFL);
 }
 
 int StopRequest::signal() const {
   return received;
+}
+
+StopDeadline::StopDeadline(const StopRequest& stop, double seconds, std::function<void(int)> expired) {
+  if (seconds <= 0) return;
+  thread_ = std::jthread([&stop, seconds, expired = std::move(expired)](const std::stop_token& done) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any over;
+    const auto never = [] { return false; };
+    while (stop.signal() == 0 && !done.stop_requested()) over.wait_for(lock, done, kNotice, never);
+    if (done.stop_requested()) return;
+    over.wait_for(lock, done, std::chrono::duration<double>(seconds), never);
+    if (!done.stop_requested()) expired(stop.signal());
+  });
 }
 
 }  // namespace capture

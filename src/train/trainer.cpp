@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/log.h"
 #include "capture/data/sampler.h"
+#include "capture/model/weights.h"
 #include "capture/tensor/safetensors.h"
 
 namespace capture {
@@ -54,7 +56,10 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
-  optimizer_.load_state(SafetensorsFile(checkpoint.optimizer()));
+  std::vector<at::Tensor> moments;
+  for (const auto& [name, tensor] : optimizer_.state()) moments.push_back(tensor);
+  if (group_.rank() == 0) optimizer_.load_state(SafetensorsFile(checkpoint.optimizer()));
+  group_.broadcast(moments);
   step_ = checkpoint.step;
   meter_.load_state(checkpoint.state.at("meter"));
   if (const Json& best = checkpoint.state.at("best"); !best.is_null()) {
@@ -89,23 +94,28 @@ bool Trainer::is_due(int64_t interval) const {
 
 TrainOutcome Trainer::run() {
   const StopRequest stop;
-  if (group_.rank() == 0) log_.emplace(folder_.path(), step_);
+  const StopDeadline deadline(stop, config_.trainer.stop_deadline_seconds, [this](int signal) { give_up(signal); });
+  if (group_.rank() == 0) {
+    log_.emplace(folder_.path(), step_);
+    writer_.emplace(folder_.checkpoints(), config_.trainer.checkpoint_in_background);
+  }
+  int signal = 0;
   if (step_ < length_.total_steps) {
     Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, plan());
     TORCH_INTERNAL_ASSERT(loader.batches_per_epoch() == length_.batches_per_epoch);
     const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
     ProgressBar progress("training", length_.total_steps * pairs, "samples");
     window_start_ = Clock::now();
-    bool stopping = false;
-    while (step_ < length_.total_steps && !stopping) {
+    while (step_ < length_.total_steps && signal == 0) {
       take_step(loader);
-      stopping = anyone_stops(stop);
+      notice_failed_save();
+      signal = signal_of_any(stop);
       progress.update(step_ * pairs, note_);
-      if (after_step(stopping)) progress.clear();
+      if (after_step(signal != 0)) progress.clear();
     }
   }
-  return {step_, length_.total_steps, step_ < length_.total_steps ? std::max(stop.signal(), 1) : 0,
-          folder_.checkpoints().path_of(step_)};
+  finish_saves();
+  return {step_, length_.total_steps, step_ < length_.total_steps ? signal : 0, folder_.checkpoints().path_of(step_)};
 }
 
 void Trainer::take_step(Loader& loader) {
@@ -147,11 +157,9 @@ void Trainer::settle_pending() {
   pending_.clear();
 }
 
-bool Trainer::anyone_stops(const StopRequest& stop) const {
-  if (group_.alone()) return stop.signal() != 0;
-  at::Tensor wishes = at::tensor({stop.signal() != 0 ? 1.0F : 0.0F});
-  group_.sum(wishes);
-  return wishes.item<float>() > 0;
+int Trainer::signal_of_any(const StopRequest& stop) const {
+  if (group_.alone()) return stop.signal();
+  return group_.gather(at::full({1}, stop.signal(), at::kInt)).max().item<int>();
 }
 
 bool Trainer::after_step(bool stopping) {
@@ -192,22 +200,57 @@ bool Trainer::log_validation() {
 }
 
 void Trainer::save(bool is_best) {
-  if (log_) {
-    log_->sync();
-    auto& store = folder_.checkpoints();
-    Json best;
-    if (best_) best = {{"value", best_->value}, {"step", best_->step}};
-    store.save(step_, *model_, optimizer_.state(),
-               {{"epoch", position().epoch},
-                {"meter", meter_.state()},
-                {"best", best},
-                {"data", parts_.training.fingerprint()},
-                {"initialized", initialized_},
-                {"config", to_json(config_)}});
-    if (is_best) store.set_best(step_);
-    store.prune(config_.trainer.keep_last);
+  if (!writer_) return;
+  if (writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
+  writer_->wait();
+  notice_failed_save();
+  Json best;
+  if (best_) best = {{"value", best_->value}, {"step", best_->step}};
+  writer_->save({.step = step_,
+                 .files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
+                           {"optimizer.safetensors", optimizer_.state()}},
+                 .state = {{"epoch", position().epoch},
+                           {"meter", meter_.state()},
+                           {"best", best},
+                           {"data", parts_.training.fingerprint()},
+                           {"initialized", initialized_},
+                           {"world_size", group_.world_size()},
+                           {"config", to_json(config_)}},
+                 .is_best = is_best,
+                 .keep_last = config_.trainer.keep_last,
+                 .first = [this] { log_->sync(); }});
+}
+
+void Trainer::notice_failed_save() {
+  if (!writer_) return;
+  if (const auto failure = writer_->take_failure()) {
+    log::warn("no checkpoint of step {}: {}; training goes on, and the next one is tried when it is due", failure->step,
+              failure->what);
+  }
+}
+
+/// Every process ends together: a launcher that sees one end may end the others, with the last checkpoint half-written.
+void Trainer::finish_saves() {
+  if (writer_) {
+    writer_->wait();
+    if (const auto failure = writer_->take_failure()) {
+      throw UserError(
+          {.what = "the run ends after step " + std::to_string(step_) + " without a checkpoint of it: " + failure->what,
+           .hint = "then run again with --resume auto"});
+    }
   }
   group_.barrier();
+}
+
+void Trainer::give_up(int signal) const {
+  const auto saved = writer_ ? writer_->last_saved() : std::nullopt;
+  log::warn(
+      "{} seconds after signal {} (trainer.stop_deadline_seconds) the step in flight and its checkpoint are not done: "
+      "ending now; the last complete checkpoint stands{}; go on with --resume auto",
+      config_.trainer.stop_deadline_seconds, signal,
+      saved ? " (" + folder_.checkpoints().path_of(*saved).string() + ")" : "");
+  log::default_logger()->flush();
+  std::_Exit(128 + signal);
 }
 
 }  // namespace capture

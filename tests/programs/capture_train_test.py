@@ -298,7 +298,7 @@ class Refusals(TrainCase):
         process.kill()
         process.communicate()
 
-    def test_a_full_disk_ends_the_run_and_leaves_whole_checkpoints(self):
+    def test_a_disk_too_full_for_any_checkpoint_ends_the_run_and_leaves_no_half_one(self):
         # A limit on file sizes stands for the disk: the optimiser's file is the largest.
         self.must_train("whole")
         size = self.weights("whole").stat().st_size
@@ -307,7 +307,9 @@ class Refusals(TrainCase):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, size + 4096))
 
-        self.refused(self.train("run", preexec_fn=limit), "optimizer.safetensors")
+        done = self.train("run", preexec_fn=limit)
+        self.refused(done, "without a checkpoint", "optimizer.safetensors", "--resume auto")
+        self.assertIn("no checkpoint of step 7: ", done.stderr)
         self.assertEqual(list((self.folder / "run/checkpoints").iterdir()), [])
         self.must_train("run", "--resume", "auto")
         self.assertSameRun("whole", "run")

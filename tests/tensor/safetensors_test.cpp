@@ -9,6 +9,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/tensor/large_safetensors.h"
 
 namespace capture {
 namespace {
@@ -81,6 +82,20 @@ TEST_F(Safetensors, SameTensorsGiveTheSameBytes) {
   std::memcpy(&length, first.data(), 8);
   EXPECT_EQ(length % 8, 0U);
   EXPECT_EQ(first.size(), 8 + length + 20);
+}
+
+TEST_F(Safetensors, LargeFilesHaveTheSameBytesAndTellTheirChecksum) {
+  const std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"large", at::arange(3 << 20, at::kInt).to(at::kFloat)},
+      {"odd", at::ones({7}, at::kByte)},
+      {"none", at::ones({0})}};
+  const std::map<std::string, std::string> metadata = {{"of", "something"}};
+  write_safetensors(file(), tensors, metadata);
+  const std::string plain = read_file(file());
+  EXPECT_EQ(write_large_safetensors(file(), tensors, metadata), checksum(plain));
+  EXPECT_TRUE(read_file(file()) == plain);
+  const uint64_t small = write_large_safetensors(file(), {{"w", at::ones({3})}});
+  EXPECT_EQ(small, checksum(read_file(file())));
 }
 
 TEST_F(Safetensors, TensorsAreViewsThatOutliveTheFileObject) {

@@ -41,7 +41,13 @@ class CheckpointTest : public ::testing::Test {
 
   void save(int64_t step) {
     const NamedTensors optimizer = {{"step", at::full({}, static_cast<float>(step))}, {"w.moment1", at::ones({3})}};
-    store_.save(step, *model_, optimizer, {{"note", "step " + std::to_string(step)}});
+    NamedTensors weights;
+    for (const auto& item : model_->named_parameters()) weights.emplace_back(item.key(), item.value());
+    store_.save(step,
+                {{"model.safetensors", weights, model_metadata(*model_)},
+                 {"optimizer.safetensors", optimizer},
+                 {"average.safetensors", {{"w", at::ones({64})}}}},
+                {{"note", "step " + std::to_string(step)}});
   }
 
   /// Flips one bit in the middle of a file.
@@ -104,8 +110,43 @@ TEST_F(CheckpointTest, EveryFlippedByteOfTheStateIsSeen) {
   }
 }
 
+TEST_F(CheckpointTest, FlippedBytesOfAnyFileAreSeen) {
+  for (const char* file : {"model.safetensors", "optimizer.safetensors", "average.safetensors"}) {
+    const fs::path path = store_.path_of(30) / file;
+    const std::string good = read_file(path);
+    for (size_t i = 0; i < good.size(); i += 1 + good.size() / 50) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ 1);
+      write_file(path, bad);
+      EXPECT_EQ(newest(), 20) << file << " " << i;
+      EXPECT_THAT(skipped_, ElementsAre(HasSubstr(std::string("step_30/") + file)));
+    }
+    write_file(path, good);
+  }
+  EXPECT_EQ(newest(), 30);
+}
+
+TEST_F(CheckpointTest, AStateThatAccountsForNoWeightsIsNone) {
+  Json body = open_checkpoint(store_.path_of(30)).state;
+  body["checksums"] = Json::object();
+  write_file(store_.path_of(30) / "state.json",
+             to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
+  EXPECT_EQ(newest(), 20);
+}
+
+TEST_F(CheckpointTest, WhatCannotFitIsNotBegun) {
+  const at::Tensor vast = at::zeros({1}).expand({int64_t{1} << 50});
+  try {
+    store_.save(40, {{"model.safetensors", {{"w", vast}}}}, Json::object());
+    FAIL() << "saved";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("4294967300 MiB"));
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "step_40.writing"));
+}
+
 TEST_F(CheckpointTest, OneCutShortIsPassedOver) {
-  for (const char* file : {"model.safetensors", "optimizer.safetensors", "state.json"}) {
+  for (const char* file : {"model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"}) {
     const fs::path path = store_.path_of(30) / file;
     const std::string good = read_file(path);
     for (const size_t length : {size_t{0}, size_t{1}, good.size() / 2, good.size() - 1}) {
@@ -152,7 +193,7 @@ TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {
   const fs::path file = folder_.parent_path() / "in_the_way";
   write_file(file, "a file");
   CheckpointStore store(file / "checkpoints");
-  EXPECT_THROW(store.save(1, *model_, {}, Json::object()), UserError);
+  EXPECT_THROW(store.save(1, {}, Json::object()), UserError);
   EXPECT_EQ(read_file(file), "a file");
 }
 

@@ -47,7 +47,7 @@ TEST(MetricsFile, DropsALineThatWasCutOff) {
   EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
 }
 
-TEST(MetricsFile, AFullDiskLeavesNoHalfLine) {
+TEST(MetricsFile, AFullDiskLeavesNoHalfLineAndLosesNone) {
   const auto path = fresh_folder("metrics_full") / "metrics.jsonl";
   MetricsFile file(path, 0);
   file.append({{"step", 1}});
@@ -58,9 +58,12 @@ TEST(MetricsFile, AFullDiskLeavesNoHalfLine) {
   const auto action = std::signal(SIGXFSZ, SIG_IGN);
   ::setrlimit(RLIMIT_FSIZE, &full);
   EXPECT_THROW(file.append({{"step", 2}}), UserError);
+  EXPECT_THROW(file.sync(), UserError);
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, action);
   EXPECT_EQ(read_file(path), "{\"step\":1}\n");
+  file.sync();
+  EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
 }
 
 TEST(EventFile, ChecksumsAreMaskedCrc32c) {

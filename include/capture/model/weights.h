@@ -10,6 +10,9 @@
 
 namespace capture {
 
+/// What a model file says of itself beside its tensors: the options, so that load_model can rebuild the model.
+std::map<std::string, std::string> model_metadata(const HybridStreamModelImpl& model);
+
 /// Writes every parameter and the options; `extra` joins the metadata.
 void save_model(const std::filesystem::path& path, const HybridStreamModelImpl& model,
                 const std::map<std::string, std::string>& extra = {});

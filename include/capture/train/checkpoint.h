@@ -2,13 +2,14 @@
 //
 //   checkpoints/step_400/model.safetensors      the parameters, under the model's own names
 //                        optimizer.safetensors  Optimizer::state()
-//                        state.json             checksums of the two files, and everything else a run needs to go on
+//                        state.json             checksums of the others, and everything else a run needs to go on
 //   checkpoints/best -> step_400                the best by the configured metric
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,7 +19,12 @@
 
 namespace capture {
 
-class HybridStreamModelImpl;
+/// One of a checkpoint's files of tensors.
+struct TensorFile {
+  std::string name = {};  ///< "model.safetensors"
+  NamedTensors tensors = {};
+  std::map<std::string, std::string> metadata = {};
+};
 
 /// One checkpoint, opened and verified.
 struct Checkpoint {
@@ -39,9 +45,10 @@ class CheckpointStore {
   /// `folder`: the run's "checkpoints". It need not exist yet.
   explicit CheckpointStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Writes a checkpoint aside, syncs it and renames it into place; one of the same step is replaced. UserError, with
-  /// nothing left behind, when the disk is full or read-only.
-  void save(int64_t step, const HybridStreamModelImpl& model, const NamedTensors& optimizer, const Json& state);
+  /// Writes a checkpoint aside, syncs it and renames it into place; one of the same step is replaced. `files` are at
+  /// least model.safetensors and optimizer.safetensors. UserError, with nothing left behind, when the disk is full or
+  /// read-only; what is known not to fit is not begun.
+  void save(int64_t step, const std::vector<TensorFile>& files, const Json& state) const;
 
   /// Removes all but the newest `keep_last` and the best.
   void prune(int64_t keep_last) const;

@@ -42,9 +42,11 @@ struct TrainerOptions {
   int64_t log_interval = 10;
   int64_t validation_interval = 0;
   int64_t checkpoint_interval = 0;
+  bool checkpoint_in_background = true;
   int64_t keep_last = 2;
   BestMetric best_metric = BestMetric::loss;
   int64_t max_bad_steps = 10;
+  double stop_deadline_seconds = 0;
 
   void visit(FieldVisitor& f);
 };

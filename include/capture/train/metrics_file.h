@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <optional>
+#include <string>
 
 #include "capture/base/json.h"
 #include "capture/train/append_file.h"
@@ -17,13 +19,18 @@ class MetricsFile {
   /// cannot be written.
   MetricsFile(const std::filesystem::path& path, int64_t last_step);
 
-  /// UserError, with nothing of the line written, when the disk is full.
+  /// UserError, with nothing of the line written, when the disk is full. The line is kept and written with the next.
   void append(const Json& line);
 
-  /// Makes what was appended survive a power cut; before a checkpoint, which promises these lines.
-  void sync() { file_->sync(); }
+  /// Makes what was appended survive a power cut; before a checkpoint, which promises these lines. UserError when there
+  /// are lines that still cannot be written. May be called from another thread.
+  void sync();
 
  private:
+  void write();
+
+  std::mutex mutex_;
+  std::string unwritten_;
   std::optional<AppendFile> file_;
 };
 

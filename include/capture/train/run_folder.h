@@ -22,6 +22,8 @@ class RunFolder {
   /// checkpoint or of a run folder. UserError when the folder holds a run and `resume` is "never", when it holds
   /// something that is no run, or when the checkpoint asked for is missing or damaged.
   RunFolder(std::filesystem::path path, const std::string& resume);
+  /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
+  RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
@@ -41,6 +43,11 @@ class RunFolder {
   std::optional<Checkpoint> start_;
   int lock_ = -1;
 };
+
+/// Steps are dealt out in batches over all processes, so a run may go on with more or fewer processes only where the
+/// batches of all together keep their size. UserError, naming the right value, when they do not. Does nothing when the
+/// checkpoint was written by as many processes.
+void compare_processes(const Json& state, int64_t batch_size, int64_t world_size);
 
 /// Holds a run's configuration against that of the checkpoint it goes on from, key by key. UserError on a change that
 /// would make the checkpoint mean something else; a warning, naming the key, on one that changes the numbers.

@@ -17,7 +17,8 @@ struct RunPosition {
   double epoch;
 };
 
-/// For the one process that owns the run folder.
+/// For the one process that owns the run folder. A disk that is full for a while ends no run: lines wait in memory, a
+/// curve's points are lost, and a warning says so. Only sync() insists.
 class RunLog {
  public:
   /// Goes on after `last_step`; what the files say beyond it is dropped.
@@ -30,10 +31,14 @@ class RunLog {
   /// {"step", "epoch", "validation": {"loss", "masked_tokens", "masked_regions", "contrastive"}}.
   void validation(RunPosition at, const std::array<double, 4>& losses);
 
-  /// Before a checkpoint, which promises the lines so far.
+  /// Before a checkpoint, which promises the lines so far: UserError when some cannot be written. From any thread.
   void sync() { metrics_.sync(); }
 
  private:
+  template <class Write>
+  void attempt(const Write& write);
+
+  bool failing_ = false;  // and that has been said
   MetricsFile metrics_;
   EventFile events_;
 };

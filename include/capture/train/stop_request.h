@@ -1,9 +1,15 @@
-// SIGTERM and SIGINT ask a run to end well.
+// SIGTERM, SIGINT and SIGUSR1 ask a run to end well.
 #pragma once
+
+#include <functional>
+#include <thread>
 
 namespace capture {
 
-/// While in scope, the first SIGTERM or SIGINT is remembered; the second ends the process at once. One at a time.
+/// While in scope, the first of the three signals is remembered. A second SIGTERM or SIGINT ends the process at once,
+/// but for one within a second or two of the first: launchers pass on what the terminal has sent to everybody already.
+/// SIGUSR1 (Slurm's --signal) never ends the process, nor does it make a SIGTERM that follows it the second. One at a
+/// time.
 class StopRequest {
  public:
   StopRequest();
@@ -11,8 +17,19 @@ class StopRequest {
   StopRequest(const StopRequest&) = delete;
   StopRequest& operator=(const StopRequest&) = delete;
 
-  /// The signal that came, or 0.
+  /// The signal that came first, or 0.
   int signal() const;
+};
+
+/// Watches that a run which was asked to stop does so in time.
+class StopDeadline {
+ public:
+  /// Calls `expired(signal)` on a thread of its own, once, `seconds` after the signal came; 0: never. `stop` must
+  /// outlive it.
+  StopDeadline(const StopRequest& stop, double seconds, std::function<void(int)> expired);
+
+ private:
+  std::jthread thread_;
 };
 
 }  // namespace capture

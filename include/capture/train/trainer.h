@@ -11,6 +11,7 @@
 
 #include "capture/base/progress.h"
 #include "capture/data/loader.h"
+#include "capture/train/checkpoint_writer.h"
 #include "capture/train/config.h"
 #include "capture/train/meter.h"
 #include "capture/train/parts.h"
@@ -46,12 +47,13 @@ struct TrainOutcome {
 class Trainer {
  public:
   /// Takes optimiser, meters and position from the checkpoint that `folder` starts at; `model` has its weights already.
-  /// `initialized`: parameters that came from BERT weights. Writes nothing.
+  /// What rank 0 has of either, all others get. `initialized`: parameters that came from BERT weights. Writes nothing.
   Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
           std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group);
 
-  /// Trains in the opened folder to the end, or until SIGTERM or SIGINT, and leaves a checkpoint of the last finished
-  /// step.
+  /// Trains in the opened folder to the end, or until a signal (StopRequest), and leaves a checkpoint of the last
+  /// finished step. A checkpoint that cannot be written is a warning, and a UserError when it is the last one. When a
+  /// stop takes longer than trainer.stop_deadline_seconds, the process ends here, with 128 + the signal's number.
   TrainOutcome run();
 
  private:
@@ -71,7 +73,8 @@ class Trainer {
   LoaderPlan plan() const;
   RunPosition position() const;
   bool is_due(int64_t interval) const;
-  bool anyone_stops(const StopRequest& stop) const;
+  /// The signal that asked this or another process to stop, or 0.
+  int signal_of_any(const StopRequest& stop) const;
 
   void take_step(Loader& loader);
   /// Logs, validates and saves what is due. Returns whether it took a while.
@@ -80,6 +83,9 @@ class Trainer {
   void log_window();
   bool log_validation();
   void save(bool is_best);
+  void notice_failed_save();
+  void finish_saves();
+  [[noreturn]] void give_up(int signal) const;
 
   const TrainConfig& config_;
   TrainingParts& parts_;
@@ -90,7 +96,8 @@ class Trainer {
   Optimizer optimizer_;
   TrainStep train_step_;
   RunLength length_;
-  std::optional<RunLog> log_;  // on rank 0
+  std::optional<RunLog> log_;  // on rank 0, as is
+  std::optional<CheckpointWriter> writer_;
 
   int64_t step_ = 0;  // finished
   double rate_ = 0;   // of the last step

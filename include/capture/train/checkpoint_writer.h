@@ -1,0 +1,96 @@
+// Checkpoints written while training goes on.
+#pragma once
+
+#include <c10/core/Event.h>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "capture/train/checkpoint.h"
+
+namespace capture {
+
+/// A copy of tensors in host memory that is used again for the next one: page-locked where they are on a GPU, whose
+/// stream makes the copy while the host goes on.
+class Snapshot {
+ public:
+  /// Tensors may change as soon as it returns (on a GPU: by work queued after it).
+  void take(const std::vector<TensorFile>& files);
+
+  /// The copy, complete.
+  const std::vector<TensorFile>& files();
+
+ private:
+  at::Tensor buffer_for(const at::Tensor& source, size_t file, size_t tensor) const;
+
+  std::vector<TensorFile> files_;
+  std::optional<c10::Event> copied_;  // where a GPU makes the copy
+};
+
+/// A checkpoint on its way to the disk.
+struct CheckpointJob {
+  int64_t step = 0;
+  std::vector<TensorFile> files = {};
+  Json state = Json::object();
+  bool is_best = false;
+  int64_t keep_last = 1;
+  std::function<void()> first = {};  ///< before anything is written, on the writing thread: syncs what it promises
+};
+
+/// Saves, one at a time, on a thread of its own; then points "best" at the checkpoint and prunes the older ones. To be
+/// called from one thread.
+class CheckpointWriter {
+ public:
+  struct Failure {
+    int64_t step;
+    std::string what;
+  };
+
+  /// In the background, a save costs its caller the copy of the tensors alone, and their size in host memory. In the
+  /// foreground it needs no copy and returns when all is on the disk. `store` must outlive the writer.
+  CheckpointWriter(const CheckpointStore& store, bool in_background) : store_(store), in_background_(in_background) {}
+
+  /// Finishes what is being written.
+  ~CheckpointWriter();
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  /// Waits for the save before, if it is not done yet.
+  void save(CheckpointJob job);
+
+  /// Whether a save is being written.
+  bool is_busy() const;
+
+  /// Returns when nothing is being written.
+  void wait();
+
+  /// The last save that a UserError ended, once; the checkpoints before it stand. Any other exception is thrown.
+  std::optional<Failure> take_failure();
+
+  /// The newest step that this writer has saved.
+  std::optional<int64_t> last_saved() const;
+
+ private:
+  template <class Files>
+  void write(const CheckpointJob& job, const Files& files);
+
+  const CheckpointStore& store_;
+  const bool in_background_;
+  Snapshot snapshot_;
+
+  mutable std::mutex mutex_;  // for what follows
+  bool busy_ = false;
+  std::exception_ptr failure_;
+  int64_t failed_step_ = 0;
+  std::optional<int64_t> last_saved_;
+
+  std::jthread thread_;  // the last member: it uses the others
+};
+
+}  // namespace capture

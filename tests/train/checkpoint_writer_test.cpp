@@ -1,0 +1,136 @@
+#include "capture/train/checkpoint_writer.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <latch>
+
+#include "capture/tensor/device.h"
+#include "capture/tensor/safetensors.h"
+
+namespace capture {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class CheckpointWriterTest : public ::testing::TestWithParam<bool> {
+ protected:
+  CheckpointWriterTest() { fs::remove_all(folder_); }
+
+  /// A checkpoint of what the weights are now.
+  CheckpointJob job(int64_t step, std::function<void()> first = {}) const {
+    return {.step = step,
+            .files = {{"model.safetensors", {{"w", weights_}}}, {"optimizer.safetensors", {{"m", weights_ * 2}}}},
+            .state = {{"note", step}},
+            .keep_last = 2,
+            .first = std::move(first)};
+  }
+
+  const fs::path folder_ = fs::path(::testing::TempDir()) / ("checkpoint_writer_" + std::to_string(::getpid()));
+  CheckpointStore store_{folder_};
+  at::Tensor weights_ = at::ones({3000});
+};
+
+INSTANTIATE_TEST_SUITE_P(ForegroundAndBackground, CheckpointWriterTest, ::testing::Bool());
+
+TEST_P(CheckpointWriterTest, KeepsTheNewestAndTheBest) {
+  CheckpointWriter writer(store_, GetParam());
+  for (const int64_t step : {1, 2, 3, 4}) {
+    CheckpointJob next = job(step);
+    next.is_best = step == 1;
+    writer.save(std::move(next));
+  }
+  writer.wait();
+  EXPECT_FALSE(writer.take_failure());
+  EXPECT_EQ(writer.last_saved(), 4);
+  EXPECT_THAT(store_.steps(), ElementsAre(1, 3, 4));
+  EXPECT_EQ(store_.best(), 1);
+}
+
+TEST_P(CheckpointWriterTest, AFailureIsToldOnceAndTheNextSaveIsTried) {
+  CheckpointWriter writer(store_, GetParam());
+  writer.save(job(1));
+  writer.wait();
+  writer.save(job(2, [] { throw std::bad_alloc(); }));
+  writer.wait();
+  EXPECT_THROW(writer.take_failure(), std::bad_alloc) << "what is no UserError is not for the user to mend";
+
+  CheckpointJob doomed = job(3);
+  doomed.files[1].name = std::string(300, 'x');  // no file system has names as long
+  writer.save(std::move(doomed));
+  writer.wait();
+  const auto failure = writer.take_failure();
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->step, 3);
+  EXPECT_THAT(failure->what, HasSubstr("File name too long"));
+  EXPECT_FALSE(writer.take_failure());
+  EXPECT_EQ(writer.last_saved(), 1);
+  EXPECT_FALSE(fs::exists(folder_ / "step_3.writing"));
+
+  writer.save(job(4));
+  writer.wait();
+  EXPECT_EQ(writer.last_saved(), 4);
+  EXPECT_THAT(store_.steps(), ElementsAre(1, 4));
+}
+
+TEST(CheckpointWriter, SavesTheMomentOfTheCall) {
+  const fs::path folder = fs::path(::testing::TempDir()) / ("checkpoint_moment_" + std::to_string(::getpid()));
+  const CheckpointStore store(folder);
+  at::Tensor weights = at::ones({3000});
+  const auto job = [&](int64_t step, std::function<void()> first) -> CheckpointJob {
+    return {.step = step,
+            .files = {{"model.safetensors", {{"w", weights}}}, {"optimizer.safetensors", {{"m", weights}}}},
+            .keep_last = 9,
+            .first = std::move(first)};
+  };
+  const auto saved = [&](int64_t step) {
+    return SafetensorsFile(open_checkpoint(store.path_of(step)).model()).tensor("w").sum().item<float>();
+  };
+  {
+    CheckpointWriter writer(store, true);
+    for (const int64_t step : {1, 2}) {
+      std::latch trained_on(1);
+      writer.save(job(step, [&] { trained_on.wait(); }));
+      EXPECT_TRUE(writer.is_busy());
+      weights.add_(1);
+      trained_on.count_down();
+      writer.wait();
+      EXPECT_FALSE(writer.is_busy());
+    }
+    writer.save(job(3, {}));
+  }  // waits for the third
+  EXPECT_EQ(saved(1), 3000);
+  EXPECT_EQ(saved(2), 6000);
+  EXPECT_EQ(saved(3), 9000);
+}
+
+TEST(Snapshot, UsesItsMemoryAgain) {
+  at::Tensor weights = at::ones({3000});
+  Snapshot snapshot;
+  snapshot.take({{"model.safetensors", {{"w", weights}, {"b", at::ones({2, 3}).t()}}}});
+  const void* before = snapshot.files()[0].tensors[0].second.const_data_ptr();
+  EXPECT_TRUE(snapshot.files()[0].tensors[1].second.is_contiguous());
+  weights.fill_(2);
+  EXPECT_EQ(snapshot.files()[0].tensors[0].second[0].item<float>(), 1);
+  snapshot.take({{"model.safetensors", {{"w", weights}, {"b", at::ones({5})}}}});
+  EXPECT_EQ(snapshot.files()[0].tensors[0].second.const_data_ptr(), before);
+  EXPECT_EQ(snapshot.files()[0].tensors[0].second[0].item<float>(), 2);
+  EXPECT_EQ(snapshot.files()[0].tensors[1].second.numel(), 5);
+}
+
+TEST(Snapshot, OfAGpuIsQueuedBehindItsWork_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  at::Tensor weights = at::ones({1 << 20}, gpu);
+  Snapshot snapshot;
+  snapshot.take({{"model.safetensors", {{"w", weights}}}});
+  weights.fill_(2);
+  EXPECT_EQ(snapshot.files()[0].tensors[0].second.sum().item<float>(), 1 << 20);
+}
+
+}  // namespace
+}  // namespace capture
