@@ -47,6 +47,9 @@ ProcessContext from_torchrun() {
   if (!address) throw UserError({.what = "is not set", .where = "MASTER_ADDR", .allowed = "rank 0's host"});
   context.address = *address;
   context.port = number("MASTER_PORT", 1, 65535);
+  if (variable("CAPTURE_STORE_SOCKET")) {
+    context.listener = static_cast<int>(number("CAPTURE_STORE_SOCKET", 3, 1 << 20));
+  }
   context.store_is_served = variable("TORCHELASTIC_USE_AGENT_STORE") == "True";
   context.key_prefix = "capture/" + variable("TORCHELASTIC_RESTART_COUNT").value_or("0");
   return context;

@@ -61,6 +61,7 @@ void TrainConfig::visit(FieldVisitor& f) {
   f.section("optimizer", optimizer, "How the weights change.");
   f.section("schedule", schedule, "The learning rate over the run.");
   f.section("trainer", trainer, "The run itself.");
+  f.section("distributed", distributed, "Several processes that train together.");
 }
 
 void TrainConfig::check(FieldChecker& c) const {
@@ -84,11 +85,20 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 12> kHarmless = {
-      "loader.workers",        "loader.prefetch_megabytes",     "loader.prefetch",
-      "trainer.log_interval",  "trainer.validation_interval",   "trainer.keep_last",
-      "trainer.max_bad_steps", "trainer.checkpoint_interval",   "trainer.best_metric",
-      "data.validation",       "trainer.stop_deadline_seconds", "trainer.checkpoint_in_background"};
+  static constexpr std::array<std::string_view, 14> kHarmless = {"loader.workers",
+                                                                 "loader.prefetch_megabytes",
+                                                                 "loader.prefetch",
+                                                                 "trainer.log_interval",
+                                                                 "trainer.validation_interval",
+                                                                 "trainer.keep_last",
+                                                                 "trainer.max_bad_steps",
+                                                                 "trainer.checkpoint_interval",
+                                                                 "trainer.best_metric",
+                                                                 "data.validation",
+                                                                 "trainer.stop_deadline_seconds",
+                                                                 "trainer.checkpoint_in_background",
+                                                                 "distributed.timeout_seconds",
+                                                                 "distributed.overlap"};
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
   if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;
   if (key.starts_with("model.") || key.starts_with("tokenizer.")) return ResumeEffect::weights;

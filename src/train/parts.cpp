@@ -23,6 +23,12 @@ void settle(int64_t& size, int64_t found, const char* key, const std::string& or
        .allowed = std::to_string(found) + ", or 0 to take what is there"});
 }
 
+/// Processes on one machine that name no GPU take one each.
+at::Device device_of(const std::string& name, int64_t local_rank) {
+  const at::Device device = parse_device(name);
+  return device.is_cuda() && !name.starts_with("cuda:") ? parse_device("cuda:" + std::to_string(local_rank)) : device;
+}
+
 void check_sequence(const TrainConfig& config, const Dataset& data) {
   const int64_t regions =
       config.loader.max_regions > 0 ? std::min(config.loader.max_regions, data.max_regions()) : data.max_regions();
@@ -31,14 +37,14 @@ void check_sequence(const TrainConfig& config, const Dataset& data) {
 
 }  // namespace
 
-TrainingParts open_parts(TrainConfig& config) {
+TrainingParts open_parts(TrainConfig& config, int64_t local_rank) {
   if (config.data.train.empty()) {
     throw UserError({.what = "data.train is empty",
                      .where = "the configuration",
                      .allowed = "shards, or folders of shards",
                      .hint = "make shards with `capture_data import-images`, then --set 'data.train=[\"…\"]'"});
   }
-  TrainingParts parts{.device = parse_device(config.trainer.device),
+  TrainingParts parts{.device = device_of(config.trainer.device, local_rank),
                       .tokenizer = load_tokenizer(config.tokenizer),
                       .training = open_data(config.data.train),
                       .validation = std::nullopt};

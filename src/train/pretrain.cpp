@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <exception>
@@ -81,11 +83,20 @@ void compare_with(const Checkpoint& start, const TrainConfig& config, const Proc
   compare_configs(saved, to_json(config));
 }
 
-/// The resolved configuration and the log, on the process that owns the folder.
-void begin_folder(RunFolder& folder, const TrainConfig& config) {
-  folder.open();
-  write_file(folder.path() / "config.resolved.json", to_text(to_json(config)));
-  log_to_file(folder.path() / "log.txt");
+/// Rank 0 writes everything but the other ranks' logs, once every process has found its input in order and the same.
+void begin_folder(RunFolder& folder, const TrainConfig& config, const ProcessGroup& group) {
+  group.require_same("the configuration", to_text(to_json(config)));
+  if (group.rank() == 0) {
+    folder.open();
+    write_file(folder.path() / "config.resolved.json", to_text(to_json(config)));
+    log_to_file(folder.path() / "log.txt");
+  }
+  group.barrier();
+  if (group.rank() > 0) {
+    make_folder(folder.path());
+    log_to_file(folder.path() / fmt::format("log.rank{}.txt", group.rank()));
+  }
+  if (!group.alone()) log::info("rank {} of {} is process {}", group.rank(), group.world_size(), ::getpid());
 }
 
 }  // namespace
@@ -94,7 +105,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   TrainConfig config = request.config;
   const auto opened = look_into(request, group);
   RunFolder& folder = *opened;
-  TrainingParts parts = open_parts(config);
+  TrainingParts parts = open_parts(config, group.local_rank());
   tune_cpu_runtime(config.trainer.threads);
   if (folder.start()) compare_with(*folder.start(), config, group);
 
@@ -106,11 +117,12 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   } else if (!request.init.empty()) {
     initialized = start_from(request.init, *model);
   }
+  group.use(parts.device);
   model->to(parts.device);
   model->train();
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group);
-  if (group.rank() == 0) begin_folder(folder, config);
+  begin_folder(folder, config, group);
   describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();

@@ -47,7 +47,10 @@ void seed_dropout(at::Device device, int64_t seed, int64_t step, int64_t batch, 
 
 TrainStep::TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainConfig& config, at::Device device,
                      ProcessGroup group)
-    : model_(std::move(model)), optimizer_(optimizer), config_(config), device_(device), group_(std::move(group)) {}
+    : model_(std::move(model)), optimizer_(optimizer), config_(config), device_(device), group_(std::move(group)) {
+  if (group_.alone()) return;
+  reducer_ = std::make_unique<GradientReducer>(group_, optimizer_.parameters(), config.distributed);
+}
 
 std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& batches) const {
   // The means of a step that is one batch on one process are what they should be.
@@ -85,6 +88,7 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
       const AutocastScope autocast(device_, config_.trainer.precision);
       loss = losses_of(*model_, batches[i], device_, objective, group_);
     }
+    if (reducer_ && i + 1 == batches.size()) reducer_->begin();
     // Where nothing is masked and nothing else is asked for, there is nothing to learn.
     if (loss.total.requires_grad()) loss.total.backward();
     const at::NoGradGuard no_gradient;
@@ -92,8 +96,8 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
                                    loss.masked_regions * shares[i].regions, loss.contrastive * shares[i].pairs});
     losses = i == 0 ? values : losses + values;
   }
-  if (!group_.alone()) {
-    average_gradients(group_, optimizer_.parameters());
+  if (reducer_) {
+    reducer_->finish();
     group_.average({losses});
   }
   const at::Tensor norm = optimizer_.step(rate_factor, losses);

@@ -110,7 +110,7 @@ TrainOutcome Trainer::run() {
       take_step(loader);
       notice_failed_save();
       signal = signal_of_any(stop);
-      progress.update(step_ * pairs, note_);
+      if (group_.rank() == 0) progress.update(step_ * pairs, note_);
       if (after_step(signal != 0)) progress.clear();
     }
   }

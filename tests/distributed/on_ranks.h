@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "capture/base/error.h"
 #include "capture/distributed/process_group.h"
 
 namespace capture {
@@ -28,22 +30,44 @@ inline int64_t free_port() {
   return ntohs(address.sin_port);
 }
 
-/// An exception on any rank fails the test.
-inline void on_ranks(int64_t world_size, const std::function<void(const ProcessGroup&)>& body) {
+inline ProcessContext context_of(int64_t rank, int64_t world_size, int64_t port) {
+  ProcessContext context;
+  context.rank = context.local_rank = rank;
+  context.world_size = world_size;
+  context.address = "127.0.0.1";
+  context.port = port;
+  context.key_prefix = "test";
+  return context;
+}
+
+/// What each rank's UserError said; "" where there was none. Any other exception fails the test.
+inline std::vector<std::string> errors_on_ranks(int64_t world_size, const DistributedOptions& options,
+                                                const std::function<void(const ProcessGroup&)>& body) {
   const int64_t port = free_port();
+  std::vector<std::string> errors(static_cast<size_t>(world_size));
   std::vector<std::jthread> ranks;
   for (int64_t rank = 0; rank < world_size; ++rank) {
-    ranks.emplace_back([=, &body] {
+    ranks.emplace_back([=, &options, &errors, &body] {
       EXPECT_NO_THROW({
-        body(start_process_group({.rank = rank,
-                                  .world_size = world_size,
-                                  .local_rank = rank,
-                                  .address = "127.0.0.1",
-                                  .port = port,
-                                  .key_prefix = "test"}));
+        ProcessGroup group;
+        try {
+          group = start_process_group(context_of(rank, world_size, port), options);
+          body(group);
+        } catch (const UserError& error) {
+          errors[static_cast<size_t>(rank)] = error.what();
+          group.leave(error.what());
+        }
       });
     });
   }
+  ranks.clear();
+  return errors;
+}
+
+/// An exception on any rank fails the test.
+inline void on_ranks(int64_t world_size, const std::function<void(const ProcessGroup&)>& body,
+                     const DistributedOptions& options = {}) {
+  for (const auto& error : errors_on_ranks(world_size, options, body)) EXPECT_EQ(error, "");
 }
 
 }  // namespace capture

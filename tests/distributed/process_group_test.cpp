@@ -4,14 +4,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
+#include <memory>
 
 #include "capture/base/error.h"
+#include "capture/distributed/gradient_reducer.h"
 #include "distributed/on_ranks.h"
 
 namespace capture {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 /// Sets the launcher's variables for one test; all others are unset.
 class Environment {
@@ -28,7 +34,7 @@ class Environment {
   static void clear() {
     for (const char* name : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID",
                              "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID",
-                             "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"}) {
+                             "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT", "CAPTURE_STORE_SOCKET"}) {
       ::unsetenv(name);
     }
   }
@@ -138,10 +144,12 @@ TEST(ProcessGroup, GatheredRowsCarryTheGradientsOfTheWholeBatch) {
     on_ranks(ranks, [&](const ProcessGroup& group) {
       const int64_t share = rows.size(0) / group.world_size();
       at::Tensor weight = start.clone().requires_grad_();
+      GradientReducer reducer(group, {weight}, {});
       const at::Tensor own = rows.narrow(0, group.rank() * share, share).mm(weight);
       at::Tensor part = meeting(own, gather_with_gradient(group, own), group.rank() * share);
+      reducer.begin();
       part.backward();
-      average_gradients(group, {weight});
+      reducer.finish();
       at::Tensor mean = part.detach().clone();
       group.average({mean});
       EXPECT_TRUE(at::allclose(mean, loss.detach(), 1e-6, 1e-7));
@@ -150,15 +158,53 @@ TEST(ProcessGroup, GatheredRowsCarryTheGradientsOfTheWholeBatch) {
   }
 }
 
-TEST(ProcessGroup, AGradientThatOneRankLacksCountsAsZero) {
-  on_ranks(2, [](const ProcessGroup& group) {
-    const at::Tensor here = at::zeros({3}).requires_grad_();
-    const at::Tensor nowhere = at::zeros({3}).requires_grad_();
-    if (group.rank() == 1) here.mutable_grad() = at::full({3}, 4.0);
-    average_gradients(group, {nowhere, here});
-    EXPECT_TRUE(here.grad().equal(at::full({3}, 2.0)));
-    EXPECT_FALSE(nowhere.grad().defined());
+TEST(ProcessGroup, NamesTheRankWhoseInputDiffers) {
+  const auto errors = errors_on_ranks(3, {}, [](const ProcessGroup& group) {
+    group.require_same("the configuration", "the same");
+    group.require_same("the configuration", group.rank() == 1 ? "mine" : "ours");
   });
+  for (const auto& error : errors) EXPECT_THAT(error, HasSubstr("the configuration of rank 1 is not that of rank 0"));
+}
+
+TEST(ProcessGroup, NamesTheRanksThatDoNotCome) {
+  const DistributedOptions second{.timeout_seconds = 1};
+  EXPECT_THAT([&] { start_process_group(context_of(0, 3, free_port()), second); },
+              ThrowsMessage<UserError>(HasSubstr("of 3 ranks these have not come within 1 s: 1, 2")));
+  EXPECT_THAT([&] { start_process_group(context_of(1, 3, free_port()), second); },
+              ThrowsMessage<UserError>(HasSubstr("rank 0 has not come")));
+}
+
+TEST(ProcessGroup, NamesTheRankThatStaysAway) {
+  std::atomic<int> waiting = 2;
+  const auto errors = errors_on_ranks(3, {.timeout_seconds = 1}, [&](const ProcessGroup& group) {
+    group.barrier();
+    if (group.rank() == 1) {
+      while (waiting > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      return;
+    }
+    const auto arrive = [&](int*) { --waiting; };
+    int done = 0;
+    const std::unique_ptr<int, decltype(arrive)> arrival(&done, arrive);
+    group.barrier();
+  });
+  for (const int rank : {0, 2}) {
+    EXPECT_THAT(errors[static_cast<size_t>(rank)], HasSubstr("rank 1 of 3 has not come"));
+    EXPECT_THAT(errors[static_cast<size_t>(rank)], HasSubstr("its own work"));
+  }
+}
+
+TEST(ProcessGroup, PassesOnWhyARankEnded) {
+  for (const int64_t failing : {0, 1}) {
+    const auto errors = errors_on_ranks(3, {}, [&](const ProcessGroup& group) {
+      group.barrier();
+      if (group.rank() == failing) throw UserError({.what = "the disk is full"});
+      group.barrier();
+    });
+    for (int64_t rank = 0; rank < 3; ++rank) {
+      const std::string ended = "rank " + std::to_string(failing) + " of 3 ended: the disk is full";
+      EXPECT_THAT(errors[static_cast<size_t>(rank)], HasSubstr(rank == failing ? "the disk is full" : ended));
+    }
+  }
 }
 
 }  // namespace

@@ -42,19 +42,21 @@ class TrainStepTest : public ::testing::Test {
     std::vector<at::Tensor> values;
   };
 
-  /// Trains four steps of 8 pairs, `batch_size` at a time on each rank.
-  Result train(int64_t batch_size, const ProcessGroup& group = {}) const {
+  /// Trains steps of 8 pairs, `batch_size` at a time on each rank.
+  Result train(int64_t batch_size, const ProcessGroup& group = {}, int64_t steps = 4) const {
     TrainConfig config = config_;
     config.loader.batch_size = batch_size;
     HybridStreamModel model(config.model, 3);
     model->train();
     Optimizer optimizer(named_parameters_of(*model), config.optimizer);
     TrainStep step(model, optimizer, config, at::kCPU, group);
-    Loader loader(
-        *data_, letters_, config.loader, config.masking,
-        {.epochs = 2, .rank = group.rank(), .world_size = group.world_size(), .packed = packs(config, at::kCPU)});
+    Loader loader(*data_, letters_, config.loader, config.masking,
+                  {.epochs = steps / 2,
+                   .rank = group.rank(),
+                   .world_size = group.world_size(),
+                   .packed = packs(config, at::kCPU)});
     Result result;
-    for (int64_t number = 0; number < 4; ++number) {
+    for (int64_t number = 0; number < steps; ++number) {
       std::vector<Batch> batches;
       for (int64_t pairs = 0; pairs < 8; pairs += batch_size * group.world_size()) {
         batches.push_back(std::move(*loader.next()));
@@ -72,12 +74,13 @@ class TrainStepTest : public ::testing::Test {
     return validate(model, *data_, letters_, config_, at::kCPU, {});
   }
 
-  static void expect_same(const Result& actual, const Result& expected) {
+  static void expect_same(const Result& actual, const Result& expected, double tolerance = 1e-5) {
     for (size_t i = 0; i < expected.values.size(); ++i) {
-      EXPECT_TRUE(at::allclose(actual.values[i], expected.values[i], 1e-5, 1e-6))
+      EXPECT_TRUE(at::allclose(actual.values[i], expected.values[i], tolerance, tolerance))
           << "step " << i << ": " << actual.values[i] << " and " << expected.values[i];
     }
-    EXPECT_LT((actual.weights - expected.weights).norm().item<double>(), 1e-5 * expected.weights.norm().item<double>());
+    EXPECT_LT((actual.weights - expected.weights).norm().item<double>(),
+              tolerance * expected.weights.norm().item<double>());
   }
 
   TemporaryFolder folder_;
@@ -88,9 +91,30 @@ class TrainStepTest : public ::testing::Test {
 };
 
 TEST_F(TrainStepTest, RanksTogetherDoWhatOneProcessDoes) {
-  const Result whole = train(8);
-  for (const int64_t ranks : {2, 4}) {
-    on_ranks(ranks, [&](const ProcessGroup& group) { expect_same(train(8 / ranks, group), whole); });
+  constexpr int64_t kSteps = 20;
+  config_.optimizer.learning_rate = 1e-3;
+  for (const double contrastive : {1.0, 0.0}) {
+    config_.objective.contrastive = contrastive;
+    const Result whole = train(8, {}, kSteps);
+    for (const int64_t ranks : {2, 4}) {
+      on_ranks(ranks, [&](const ProcessGroup& group) { expect_same(train(8 / ranks, group, kSteps), whole, 1e-6); });
+    }
+    // Two batches a step have other negatives, so one process must cut its steps in the same way.
+    const Result halves = train(4, {}, kSteps);
+    on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group, kSteps), halves, 1e-6); });
+  }
+}
+
+TEST_F(TrainStepTest, OverlapAndBucketsChangeNothing) {
+  Result plain;
+  for (const bool overlap : {false, true}) {
+    config_.distributed.overlap = overlap;
+    on_ranks(2, [&](const ProcessGroup& group) {
+      const Result result = train(2, group);
+      if (group.rank() > 0) return;
+      if (!overlap) plain = result;
+      EXPECT_TRUE(result.weights.equal(plain.weights));
+    });
   }
 }
 

@@ -1,5 +1,5 @@
-// Several processes that train one model. One process needs no network and pays nothing: every call below returns at
-// once. c10d's headers stay in this room's bodies.
+// Several processes ("ranks") that train one model. One process needs no network and pays nothing: every call below
+// returns at once. c10d's headers stay in this room's bodies.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "capture/distributed/options.h"
 
 namespace capture {
 
@@ -19,16 +21,18 @@ struct ProcessContext {
   int64_t port = 0;
   bool store_is_served = false;  ///< the launcher serves the store (torchrun); otherwise rank 0 does
   std::string key_prefix;        ///< keeps the keys of a launcher's restarts apart in a store that it serves
+  int listener = -1;             ///< rank 0: a socket that listens on `port` already; -1: none does
 };
 
-/// Reads what the launcher put into the environment: torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT)
-/// or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID; the address is MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR,
-/// the port MASTER_PORT or one derived from SLURM_JOB_ID). Neither: one process. UserError on a variable that is
-/// missing, no number or out of range.
+/// Reads what the launcher put into the environment: torchrun and `capture_train --launch` (RANK, WORLD_SIZE,
+/// LOCAL_RANK, MASTER_ADDR, MASTER_PORT) or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID; the address is
+/// MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR, the port MASTER_PORT or one derived from SLURM_JOB_ID). Neither: one
+/// process. UserError on a variable that is missing, no number or out of range.
 ProcessContext read_process_context();
 
 /// The processes, connected. Copies share the connection. Collective calls must be made by all processes in the same
-/// order; when a process dies or hangs, those of the others end in a UserError after a time limit.
+/// order. When a process dies, hangs or ends with an error, the calls of the others end in a UserError that names it,
+/// at once or after DistributedOptions::timeout_seconds.
 class ProcessGroup {
  public:
   /// This process alone.
@@ -36,7 +40,12 @@ class ProcessGroup {
 
   int64_t rank() const { return rank_; }
   int64_t world_size() const { return world_size_; }
+  int64_t local_rank() const { return local_rank_; }
   bool alone() const { return world_size_ == 1; }
+
+  /// Lets tensors on this process's GPU travel from GPU to GPU (NCCL) and makes it the current one. All processes call
+  /// it. Nothing for a CPU.
+  void use(at::Device device) const;
 
   /// Overwrites every tensor with rank 0's.
   void broadcast(const std::vector<at::Tensor>& tensors) const;
@@ -53,27 +62,34 @@ class ProcessGroup {
   /// Returns when every process has come here.
   void barrier() const;
 
+  /// UserError, on every process, when `text` is not the same on all of them; `what` names it ("the configuration").
+  void require_same(const std::string& what, const std::string& text) const;
+
+  /// Tells the others why this process ends early, for their own last message. Never throws.
+  void leave(const std::string& reason) const;
+
   class Connection;
 
+  /// Null for one process.
+  const std::shared_ptr<Connection>& connection() const { return connection_; }
+
  private:
-  friend ProcessGroup start_process_group(const ProcessContext& context);
+  friend ProcessGroup start_process_group(const ProcessContext& context, const DistributedOptions& options);
 
   int64_t rank_ = 0;
   int64_t world_size_ = 1;
+  int64_t local_rank_ = 0;
   std::shared_ptr<Connection> connection_;
 };
 
-/// Connects the processes through Gloo, which moves CPU tensors and, by way of host memory, those of a GPU. UserError
-/// when the others do not come within five minutes.
-ProcessGroup start_process_group(const ProcessContext& context);
+/// Connects the processes through Gloo, which moves CPU tensors and, before use() or where there is no NCCL, those of a
+/// GPU by way of host memory. The network interface is the one of this host's name, or GLOO_SOCKET_IFNAME. UserError
+/// that names the processes that do not come in time.
+ProcessGroup start_process_group(const ProcessContext& context, const DistributedOptions& options = {});
 
 /// gather() with a gradient: the backward pass sums over the processes what each of them asks of these rows. Where each
 /// process takes the mean over its own rows of a loss against all rows, averaging the parameters' gradients over the
 /// processes then gives exactly the gradient of one process that holds the whole batch. One process: `rows` itself.
 at::Tensor gather_with_gradient(const ProcessGroup& group, const at::Tensor& rows);
-
-/// Averages the gradients of the parameters that have one on any process; a parameter without one counts as zero
-/// whenever another process has it.
-void average_gradients(const ProcessGroup& group, const std::vector<at::Tensor>& parameters);
 
 }  // namespace capture

@@ -10,6 +10,7 @@
 #include "capture/base/fields.h"
 #include "capture/data/loader.h"
 #include "capture/data/masking.h"
+#include "capture/distributed/options.h"
 #include "capture/model/options.h"
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/device.h"
@@ -61,6 +62,7 @@ struct TrainConfig {
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   TrainerOptions trainer;
+  DistributedOptions distributed;
 
   void visit(FieldVisitor& f);
   void check(FieldChecker& c) const;

@@ -20,8 +20,9 @@ struct TrainingParts {
 };
 
 /// Opens the tokenizer, the data and the device, and fills the sizes that the configuration left at 0 from them.
+/// `local_rank` of the processes on this machine takes that GPU, where trainer.device names none.
 /// UserError when a file is missing or damaged, or when vocabulary, feature width, class count or sequence length do
 /// not fit the model.
-TrainingParts open_parts(TrainConfig& config);
+TrainingParts open_parts(TrainConfig& config, int64_t local_rank = 0);
 
 }  // namespace capture

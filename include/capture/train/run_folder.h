@@ -1,7 +1,7 @@
 // A run folder: who owns it, whether it may be written to, and which checkpoint a run goes on from.
 //
 //   config.resolved.json  the configuration as it was used; itself a --config
-//   log.txt               what the program said
+//   log.txt               what the program said; log.rank1.txt, … what the other processes of the run said
 //   metrics.jsonl         one line a log step or validation
 //   events.out.tfevents.* the same for TensorBoard
 //   checkpoints/          see checkpoint.h

@@ -4,9 +4,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "capture/data/batch.h"
+#include "capture/distributed/gradient_reducer.h"
 #include "capture/distributed/process_group.h"
 #include "capture/model/hybrid_stream.h"
 #include "capture/train/config.h"
@@ -40,6 +42,7 @@ class TrainStep {
   const TrainConfig& config_;
   at::Device device_;
   ProcessGroup group_;
+  std::unique_ptr<GradientReducer> reducer_;  // with other processes
 };
 
 /// Mean losses over a dataset, masked the same way every time; the first four of Meter::kNames. Runs on every rank.

@@ -1,0 +1,226 @@
+// Gloo and the store behind ProcessGroup's calls.
+#define USE_C10D
+#define USE_C10D_GLOO
+#define USE_DISTRIBUTED
+#include "connection.h"
+
+#include <c10/util/Logging.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+#include "with_cuda/open_nccl.h"
+
+namespace capture {
+
+namespace {
+
+constexpr const char* kHint = "see the logs of all ranks, then start all of them again with --resume auto";
+
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+bool says_timed_out(const std::string& reason) {
+  return reason.find("imed out") != std::string::npos || reason.find("imeout") != std::string::npos;
+}
+
+/// c10d writes pages of its own about every lost connection, beside the one sentence that says what happened.
+void silence_c10d() {
+  constexpr int kFatal = 3;
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = kFatal;
+}
+
+std::shared_ptr<gloo::transport::Device> device_for(const std::string& address) {
+  if (address == "127.0.0.1" || address == "localhost") {
+    return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
+  }
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  return interface != nullptr && *interface != '\0' ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                                    : c10d::ProcessGroupGloo::createDefaultDevice();
+}
+
+c10::intrusive_ptr<c10d::TCPStore> open_store(const ProcessContext& context, std::chrono::milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(context.port);
+  options.isServer = context.rank == 0 && !context.store_is_served;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  if (context.listener >= 0) options.masterListenFd = static_cast<size_t>(context.listener);
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(context.address, options);
+  } catch (const std::exception& error) {
+    const std::string place = fmt::format("{}:{}", context.address, context.port);
+    if (options.isServer) {
+      throw UserError({.what = "cannot serve the store where the processes meet: " + first_line(error),
+                       .where = place,
+                       .hint = "take another MASTER_PORT; MASTER_ADDR must be this machine"});
+    }
+    throw UserError({.what = fmt::format("no store answers there after {} s: rank 0 has not come",
+                                         std::chrono::duration_cast<std::chrono::seconds>(timeout).count()),
+                     .where = place,
+                     .hint = "see rank 0's log, and check MASTER_ADDR and MASTER_PORT"});
+  }
+}
+
+/// Returns when every process has said that it is there; Watch finds these keys.
+void wait_for_all(c10d::Store& store, const ProcessContext& context, std::chrono::milliseconds timeout) {
+  std::vector<std::string> keys;
+  for (int64_t i = 0; i < context.world_size; ++i) keys.push_back(fmt::format("{}/rank/{}", context.key_prefix, i));
+  if (context.rank == 0) store.set(context.key_prefix + "/verdict", std::vector<uint8_t>());
+  store.set(keys[static_cast<size_t>(context.rank)], std::string("-1 0 0 0 ? its start"));
+  try {
+    store.wait(keys, timeout);
+  } catch (const std::exception&) {
+    std::string missing;
+    for (int64_t i = 0; i < context.world_size; ++i) {
+      if (!store.check({keys[static_cast<size_t>(i)]})) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
+    }
+    throw UserError({.what = fmt::format("of {} ranks these have not come within {} s: {}", context.world_size,
+                                         std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), missing),
+                     .hint = "see their logs; distributed.timeout_seconds is how long to wait"});
+  }
+}
+
+class PendingWork final : public ProcessGroup::Connection::Pending {
+ public:
+  explicit PendingWork(c10::intrusive_ptr<c10d::Work> work) : work_(std::move(work)) {}
+  void wait() override { work_->wait(); }
+
+ private:
+  c10::intrusive_ptr<c10d::Work> work_;
+};
+
+}  // namespace
+
+ProcessGroup::Connection::Connection(const ProcessContext& context, const DistributedOptions& options)
+    : context_(context), timeout_(std::chrono::seconds(options.timeout_seconds)) {
+  silence_c10d();
+  auto store = open_store(context, timeout_);
+  store_ = store;
+  wait_for_all(*store, context, timeout_);
+  watch_ = std::make_unique<Watch>(context, store->clone());
+  run("connect to", [&] {
+    const auto open = [&](const char* name) -> Channel {
+      auto gloo = c10d::ProcessGroupGloo::Options::create(timeout_);
+      gloo->devices.push_back(device_for(context.address));
+      return c10::make_intrusive<c10d::ProcessGroupGloo>(keys_under(name), static_cast<int>(context.rank),
+                                                         static_cast<int>(context.world_size), std::move(gloo));
+    };
+    calls_ = open("/calls");
+    sums_ = open("/sums");
+  });
+}
+
+ProcessGroup::Connection::~Connection() {
+  for (const auto& channel : {device_sums_, device_calls_}) {
+    if (!channel) continue;
+    // What waits for a lost process would wait for ever.
+    failed_ ? channel->abort() : channel->shutdown();
+  }
+}
+
+c10::intrusive_ptr<c10d::Store> ProcessGroup::Connection::keys_under(const char* name) const {
+  return c10::make_intrusive<c10d::PrefixStore>(context_.key_prefix + name, store_);
+}
+
+void ProcessGroup::Connection::use(at::Device device) {
+  if (!device.is_cuda()) return;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto library = here.parent_path() / "libexec" / "capture_nccl.so";
+  void* const handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const symbol = handle == nullptr ? nullptr : ::dlsym(handle, "capture_open_nccl");
+  if (symbol == nullptr) {
+    const char* reason = ::dlerror();
+    log::warn("the GPUs exchange their gradients through the CPUs, slowly: no NCCL ({})",
+              reason == nullptr ? "" : reason);
+    return;
+  }
+  const auto open = reinterpret_cast<decltype(&capture_open_nccl)>(symbol);
+  run("connect the GPUs of", [&] {
+    // A lost process shows in the CPUs' calls first, whose message is the better one.
+    const auto timeout = timeout_ + std::chrono::minutes(1);
+    for (const auto& [name, channel] :
+         {std::pair("/gpu_calls", &device_calls_), std::pair("/gpu_sums", &device_sums_)}) {
+      open(keys_under(name), static_cast<int>(context_.rank), static_cast<int>(context_.world_size), timeout, *channel);
+      (*channel)->eagerConnectSingleDevice(device);
+    }
+  });
+}
+
+at::Device ProcessGroup::Connection::carrier(at::Device of) const {
+  return of.is_cuda() && device_calls_ ? of : at::Device(at::kCPU);
+}
+
+c10d::Backend& ProcessGroup::Connection::channel(const at::Tensor& tensor) {
+  return tensor.is_cuda() ? *device_calls_ : *calls_;
+}
+
+void ProcessGroup::Connection::broadcast(at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  run("receive weights from", [&] { channel(tensor).broadcast(tensors)->wait(); });
+}
+
+void ProcessGroup::Connection::sum(at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  run("add up numbers with", [&] { channel(tensor).allreduce(tensors)->wait(); });
+}
+
+void ProcessGroup::Connection::maximum(at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  c10d::AllreduceOptions options;
+  options.reduceOp = c10d::ReduceOp::MAX;
+  run("agree with", [&] { channel(tensor).allreduce(tensors, options)->wait(); });
+}
+
+void ProcessGroup::Connection::gather(at::Tensor& all, at::Tensor& own) {
+  run("gather rows from", [&] { channel(own)._allgather_base(all, own)->wait(); });
+}
+
+void ProcessGroup::Connection::scatter_sum(at::Tensor& own, at::Tensor& all) {
+  run("add up rows' gradients with", [&] { channel(own)._reduce_scatter_base(own, all)->wait(); });
+}
+
+void ProcessGroup::Connection::barrier() {
+  run("wait for", [&] { calls_->barrier()->wait(); });
+}
+
+void ProcessGroup::Connection::leave(const std::string& reason) {
+  watch_->leave(reason);
+}
+
+std::unique_ptr<ProcessGroup::Connection::Pending> ProcessGroup::Connection::begin_sum(at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  return std::make_unique<PendingWork>((tensor.is_cuda() ? device_sums_ : sums_)->allreduce(tensors));
+}
+
+void ProcessGroup::Connection::finish_sums(const std::function<void()>& wait) {
+  run("add up gradients with", wait);
+}
+
+void ProcessGroup::Connection::run(const char* doing, const std::function<void()>& call) {
+  watch_->enter(doing);
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    call();
+  } catch (const std::exception& error) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    failed_ = true;
+    const std::string reason = first_line(error);
+    const std::string blame = watch_->blame(says_timed_out(reason));
+    throw UserError({.what = fmt::format("cannot {} the other ranks, after {:.1f} s: {}", doing, seconds,
+                                         blame.empty() ? reason : blame),
+                     .hint = kHint});
+  }
+  watch_->done();
+}
+
+}  // namespace capture
