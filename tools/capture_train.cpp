@@ -1,11 +1,13 @@
 // capture_train: pretrains a model on shards of image-title pairs.
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/rank_log.h"
 #include "capture/train/pretrain.h"
+#include "capture_train/launch.h"
 #include "common/program.h"
 
 namespace {
@@ -14,7 +16,9 @@ constexpr const char* kFooter = R"(
 Example:
   capture_train --config configs/demo.json --output runs/demo
   capture_train --config configs/demo.json --output runs/demo --resume auto    # after an interruption
+  capture_train --config configs/demo.json --output runs/demo --launch 2       # two processes on this machine
 
+Under torchrun --no-python or Slurm's srun, each process finds its rank in the environment (docs/clusters.md).
 SIGTERM, SIGINT and SIGUSR1 finish the step, write a checkpoint and end with 128 + the signal's number; a second SIGTERM
 or SIGINT ends at once.)";
 
@@ -24,6 +28,7 @@ struct Arguments {
   std::string output;
   std::string resume = "never";
   std::string init;
+  int64_t launch = 0;
   bool help_config = false;
   bool print_schema = false;
 };
@@ -36,6 +41,8 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--output", arguments.output, "Run folder; runs/<name of the config> by default");
   app.add_option("--resume", arguments.resume, "never, auto (the newest whole checkpoint), or a checkpoint's path");
   app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors");
+  app.add_option("--launch", arguments.launch, "Train in this many processes on this machine")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--help-config", arguments.help_config, "Print every configuration key and end");
   app.add_flag("--print-schema", arguments.print_schema, "Print the configuration's JSON Schema and end");
   app.footer(kFooter);
@@ -67,6 +74,18 @@ int conclude(const capture::TrainOutcome& outcome, const std::filesystem::path& 
   return 128 + outcome.signal;
 }
 
+/// Trains as one process of the group that the environment speaks of, or alone.
+capture::TrainOutcome train(const capture::TrainRequest& request, const capture::ProcessContext& context) {
+  const auto group = capture::start_process_group(context, request.config.distributed);
+  try {
+    return capture::pretrain(request, group);
+  } catch (const std::exception& error) {
+    if (!group.alone()) capture::log_error_to_files(error.what());
+    group.leave(error.what());
+    throw;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,8 +103,19 @@ int main(int argc, char** argv) {
       return;
     }
     const capture::TrainRequest request = request_of(arguments);
-    const auto group = capture::start_process_group(capture::read_process_context());
-    interrupted = conclude(capture::pretrain(request, group), request.output);
+    if (arguments.launch > 0) {
+      const int64_t patience = std::min<int64_t>(30, request.config.distributed.timeout_seconds + 10);
+      interrupted =
+          capture::launch({arguments.launch, {argv, argv + argc}, request.output, std::chrono::seconds(patience)});
+      return;
+    }
+    const auto context = capture::read_process_context();
+    if (context.rank > 0) {
+      const std::string name = "rank " + std::to_string(context.rank);
+      capture::log_quietly_as(name);
+      app.name("capture_train, " + name);
+    }
+    interrupted = conclude(train(request, context), request.output);
   });
   return code == 0 ? interrupted : code;
 }

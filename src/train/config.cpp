@@ -85,20 +85,22 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 14> kHarmless = {"loader.workers",
-                                                                 "loader.prefetch_megabytes",
-                                                                 "loader.prefetch",
-                                                                 "trainer.log_interval",
-                                                                 "trainer.validation_interval",
-                                                                 "trainer.keep_last",
-                                                                 "trainer.max_bad_steps",
-                                                                 "trainer.checkpoint_interval",
-                                                                 "trainer.best_metric",
-                                                                 "data.validation",
-                                                                 "trainer.stop_deadline_seconds",
-                                                                 "trainer.checkpoint_in_background",
-                                                                 "distributed.timeout_seconds",
-                                                                 "distributed.overlap"};
+  static constexpr std::array<std::string_view, 14> kHarmless = {
+      "loader.workers",
+      "loader.prefetch_megabytes",
+      "loader.prefetch",
+      "trainer.log_interval",
+      "trainer.validation_interval",
+      "trainer.keep_last",
+      "trainer.max_bad_steps",
+      "trainer.checkpoint_interval",
+      "trainer.best_metric",
+      "trainer.stop_deadline_seconds",
+      "trainer.checkpoint_in_background",
+      "data.validation",
+      "distributed.timeout_seconds",
+      "distributed.overlap",
+  };
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
   if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;
   if (key.starts_with("model.") || key.starts_with("tokenizer.")) return ResumeEffect::weights;

@@ -1,0 +1,177 @@
+"""capture_train in several processes: the same numbers as in one, whatever starts them, and one message when one is lost."""
+import array
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from small_model import small_config
+
+BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
+TORCHRUN = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "capture/torch-2.11.0/bin/torchrun"
+PAIRS, BATCH = 32, 8
+
+
+def setUpModule():
+    global DATA
+    DATA = pathlib.Path(tempfile.mkdtemp(prefix="capture_ranks_data_"))
+    subprocess.run([BIN / "capture_data", "synth", "--output", DATA / "world", "--train", str(PAIRS), "--gallery", "0",
+                    "--queries", "0", "--feature-width", "8", "--regions", "6"], check=True, capture_output=True, timeout=60)
+
+
+def tearDownModule():
+    shutil.rmtree(DATA)
+
+
+def tensors(path):
+    """{name: float32 numbers} of a .safetensors file."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name: array.array("f", data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]])
+            for name, entry in header.items()}
+
+
+def norm(numbers):
+    return math.sqrt(sum(number * number for number in numbers))
+
+
+class RanksCase(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="capture_ranks_"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        config = small_config(log_interval=1)
+        # Dropout is drawn rank by rank, so that only without it the ranks can repeat one process.
+        config["model"].update(dropout=0, attention_dropout=0)
+        config["tokenizer"] = {"type": "wordpiece", "file": str(DATA / "world/vocab.txt")}
+        config["data"] = {"train": [str(DATA / "world/train")]}
+        config["loader"].update(workers=1, max_tokens=16)
+        config["optimizer"] = {"learning_rate": 1e-3, "epsilon": 1e-6}
+        config["trainer"].update(steps=20, checkpoint_interval=100)
+        config["distributed"] = {"timeout_seconds": 20}
+        self.config = self.folder / "config.json"
+        self.config.write_text(json.dumps(config))
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def command(self, output, ranks, *settings, resume="never"):
+        settings = [f"loader.batch_size={BATCH // ranks}", *settings]
+        launch = ["--launch", str(ranks)] if ranks > 1 else []
+        return [BIN / "capture_train", "--config", self.config, "--output", self.folder / output, "--resume", resume,
+                *launch, *[word for setting in settings for word in ("--set", setting)]]
+
+    def train(self, *arguments, **options):
+        done = subprocess.run(self.command(*arguments, **options), capture_output=True, text=True, timeout=120,
+                              env=self.environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def start(self, output, ranks, steps):
+        """A long run, when it has done some steps, and the process id of each rank."""
+        process = subprocess.Popen(self.command(output, ranks, "trainer.steps=1000000"), stderr=subprocess.PIPE, text=True,
+                                   env=self.environment)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        metrics = self.folder / output / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while not (metrics.exists() and f'{{"step":{steps},' in metrics.read_text()):
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        return process, [int(re.search(r"is process (\d+)", self.log(output, rank)).group(1)) for rank in range(ranks)]
+
+    def log(self, output, rank):
+        return (self.folder / output / ("log.txt" if rank == 0 else f"log.rank{rank}.txt")).read_text()
+
+    def files(self, output):
+        return sorted(re.sub("tfevents.*", "tfevents", path.name) for path in (self.folder / output).iterdir())
+
+    def losses(self, output):
+        lines = [json.loads(line) for line in (self.folder / output / "metrics.jsonl").read_text().splitlines()]
+        return [[line[key] for key in ("loss", "masked_tokens", "masked_regions", "contrastive")] for line in lines]
+
+    def assertSameNumbers(self, one, other):
+        for mine, yours in zip(self.losses(one), self.losses(other), strict=True):
+            for a, b in zip(mine, yours):
+                self.assertAlmostEqual(a, b, delta=2e-6 * max(abs(a), 1))
+        weights, others = (tensors(self.folder / name / "checkpoints/step_20/model.safetensors") for name in (one, other))
+        whole = norm([norm(numbers) for numbers in weights.values()])
+        apart = norm([norm([a - b for a, b in zip(weights[name], others[name], strict=True)]) for name in weights])
+        self.assertLess(apart, 1e-6 * whole)
+
+
+class Numbers(RanksCase):
+    def test_ranks_repeat_one_process_also_when_their_number_changes(self):
+        self.train("one", 1)
+        done = self.train("two", 2)
+        self.assertSameNumbers("one", "two")
+        self.assertEqual(self.files("two"), sorted([*self.files("one"), "log.rank1.txt"]))
+        self.assertIn("rank 1 of 2 is process", self.log("two", 1))
+        self.assertNotIn("rank 1", done.stderr)
+        steady = ["schedule.type=constant", "schedule.warmup_fraction=0"]  # not a matter of how many steps are asked for
+        for steps, ranks in [(5, 1), (10, 2), (20, 4)]:
+            self.train("changing", ranks, f"trainer.steps={steps}", *steady, resume="auto")
+        self.train("steady", 1, *steady)
+        self.assertSameNumbers("steady", "changing")
+
+    @unittest.skipUnless(TORCHRUN.exists(), "torchrun is not in the cached wheel")
+    def test_torchrun_starts_it(self):
+        self.train("one", 1)
+        cache = TORCHRUN.parent.parent
+        command = ["python3", "-m", "torch.distributed.run", "--no-python", "--standalone", "--nproc-per-node", "2",
+                   *self.command("two", 1, f"loader.batch_size={BATCH // 2}")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                              env={**self.environment, "PYTHONPATH": str(cache)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertSameNumbers("one", "two")
+
+
+class Losses(RanksCase):
+    def test_a_killed_rank_is_named_by_all_others(self):
+        for ranks, victim in [(2, 0), (3, 1)]:
+            output = f"killed_{ranks}"
+            process, ids = self.start(output, ranks, 3)
+            os.kill(ids[victim], signal.SIGKILL)
+            _, message = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + signal.SIGKILL, message)
+            self.assertIn(f"rank {victim} was killed by signal 9", message)
+            self.assertIn("log.txt" if victim == 0 else f"log.rank{victim}.txt", message)
+            for rank in set(range(ranks)) - {victim}:
+                self.assertRegex(self.log(output, rank), f"the other ranks, after .* s: rank {victim} of {ranks} is gone")
+
+    def test_an_error_of_one_rank_is_told_by_all(self):
+        (self.folder / "run").mkdir()
+        (self.folder / "run/letter.txt").write_text("dear")
+        done = subprocess.run(self.command("run", 2), capture_output=True, text=True, timeout=60, env=self.environment)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("no run folder", done.stderr)
+        self.assertEqual([path.name for path in (self.folder / "run").iterdir()], ["letter.txt"])
+
+    def test_sigterm_reaches_every_rank_once(self):
+        process, _ = self.start("run", 2, 3)
+        process.send_signal(signal.SIGTERM)
+        _, message = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM, message)
+        self.assertIn("--resume auto", message)
+        self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
+
+    def test_ranks_end_with_their_launcher(self):
+        process, ids = self.start("run", 2, 3)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 60
+        while any(pathlib.Path(f"/proc/{number}").exists() for number in ids):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

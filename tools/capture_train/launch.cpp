@@ -1,0 +1,201 @@
+#include "capture_train/launch.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <optional>
+#include <utility>
+
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+
+namespace capture {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+[[noreturn]] void fail(const char* what) {
+  throw UserError({.what = fmt::format("cannot {}: {}", what, std::strerror(errno)), .where = "--launch"});
+}
+
+/// Of the cores that this process may run on.
+int64_t threads_for_each(int64_t processes) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  const int64_t count = ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+  return std::max<int64_t>(1, count / processes);
+}
+
+/// --launch N and --launch=N must not reach the processes.
+std::vector<std::string> without_launch(const std::vector<std::string>& command) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < command.size(); ++i) {
+    if (command[i] == "--launch") {
+      ++i;
+    } else if (!command[i].starts_with("--launch=")) {
+      words.push_back(command[i]);
+    }
+  }
+  return words;
+}
+
+/// A socket on a port of its own, which rank 0 inherits: no other program can take the port in between.
+std::pair<int, int> listen_somewhere() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const place = reinterpret_cast<sockaddr*>(&address);
+  if (listener < 0 || ::bind(listener, place, size) != 0 || ::listen(listener, SOMAXCONN) != 0 ||
+      ::getsockname(listener, place, &size) != 0) {
+    fail("open a port for the processes to meet at");
+  }
+  return {listener, ntohs(address.sin_port)};
+}
+
+class Launcher {
+ public:
+  explicit Launcher(const Launch& request) : request_(request) {}
+
+  int run() {
+    block_signals();
+    start_all();
+    while (alive() > 0) {
+      wait_for_signal();
+      reap();
+      if (failed_ && Clock::now() > failed_at_ + request_.patience) signal_all(SIGKILL);
+    }
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+    if (!failed_) return codes_.front();
+    log::error("{}; its log is {}", *failed_, log_of(failed_rank_).string());
+    return codes_[failed_rank_];
+  }
+
+ private:
+  void block_signals() {
+    ::sigemptyset(&signals_);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&signals_, signal);
+    ::sigprocmask(SIG_BLOCK, &signals_, &before_);
+  }
+
+  void start_all() {
+    const auto [listener, port] = listen_somewhere();
+    const std::vector<std::string> words = without_launch(request_.command);
+    for (int64_t rank = 0; rank < request_.processes; ++rank) {
+      const pid_t launcher = ::getpid();
+      const pid_t process = ::fork();
+      if (process == 0) become(rank, words, listener, port, launcher);
+      if (process < 0) {
+        const int reason = errno;
+        signal_all(SIGKILL);
+        errno = reason;
+        fail("start a process");
+      }
+      processes_.push_back(process);
+      codes_.push_back(0);
+    }
+    ::close(listener);
+  }
+
+  /// Runs in the new process and does not return.
+  [[noreturn]] void become(int64_t rank, std::vector<std::string> words, int listener, int port, pid_t launcher) const {
+    // A group of its own: the terminal's Ctrl-C goes to the launcher alone, which hands it on once.
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != launcher) ::_exit(1);
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+    const auto set = [](const char* name, int64_t value, bool overwrite = true) {
+      ::setenv(name, std::to_string(value).c_str(), overwrite ? 1 : 0);
+    };
+    set("RANK", rank);
+    set("LOCAL_RANK", rank);
+    set("WORLD_SIZE", request_.processes);
+    set("LOCAL_WORLD_SIZE", request_.processes);
+    set("MASTER_PORT", port);
+    set("OMP_NUM_THREADS", threads_for_each(request_.processes), /*overwrite=*/false);
+    ::setenv("MASTER_ADDR", "127.0.0.1", 1);
+    for (const char* other : {"TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT", "CAPTURE_STORE_SOCKET"}) {
+      ::unsetenv(other);
+    }
+    if (rank == 0) {
+      ::fcntl(listener, F_SETFD, 0);
+      set("CAPTURE_STORE_SOCKET", listener);
+    }
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::execv("/proc/self/exe", arguments.data());
+    ::_exit(127);
+  }
+
+  int64_t alive() const {
+    return std::ranges::count_if(processes_, [](pid_t process) { return process != 0; });
+  }
+
+  void signal_all(int signal) const {
+    for (const pid_t process : processes_) {
+      if (process != 0) ::kill(process, signal);
+    }
+  }
+
+  void wait_for_signal() {
+    const timespec second = {.tv_sec = 1, .tv_nsec = 0};
+    const int signal = ::sigtimedwait(&signals_, nullptr, &second);
+    if (signal <= 0 || signal == SIGCHLD) return;
+    signal_all(signal);
+    handed_on_ = signal;
+  }
+
+  void reap() {
+    for (size_t rank = 0; rank < processes_.size(); ++rank) {
+      int status = 0;
+      if (processes_[rank] == 0 || ::waitpid(processes_[rank], &status, WNOHANG) != processes_[rank]) continue;
+      processes_[rank] = 0;
+      const bool killed = WIFSIGNALED(status);
+      codes_[rank] = killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+      if (failed_ || codes_[rank] == 0 || (handed_on_ != 0 && codes_[rank] == 128 + handed_on_)) continue;
+      failed_ = killed ? fmt::format("rank {} was killed by signal {} ({})", rank, WTERMSIG(status),
+                                     ::strsignal(WTERMSIG(status)))
+                       : fmt::format("rank {} ended first, with exit code {}", rank, codes_[rank]);
+      failed_rank_ = rank;
+      failed_at_ = Clock::now();
+    }
+  }
+
+  std::filesystem::path log_of(size_t rank) const {
+    return request_.output / (rank == 0 ? "log.txt" : fmt::format("log.rank{}.txt", rank));
+  }
+
+  const Launch& request_;
+  sigset_t signals_{};
+  sigset_t before_{};
+  std::vector<pid_t> processes_;  // 0: has ended
+  std::vector<int> codes_;
+  int handed_on_ = 0;
+  std::optional<std::string> failed_;
+  size_t failed_rank_ = 0;
+  Clock::time_point failed_at_;
+};
+
+}  // namespace
+
+int launch(const Launch& request) {
+  return Launcher(request).run();
+}
+
+}  // namespace capture
