@@ -58,23 +58,29 @@ void run_product(const char* name, const PanelProduct& product, const at::Tensor
   for_each_task(row_panels, [&](int64_t panel, int64_t) {
     product.lay_out_rows(panel, words_of(rows) + panel * product.row_words(), row_sums);
   });
-  // Where there are few column panels for the threads, several share one, and each lays it out for itself.
-  const int64_t parts = std::clamp<int64_t>(2 * at::get_num_threads() / column_panels, 1, row_panels);
-  const int64_t tasks = column_panels * parts;
+  const int64_t groups = product.column_groups(at::get_num_threads());
+  const auto first_of = [&](int64_t group) { return column_panels * group / groups; };
+  // Where there are few groups for the threads, several share one, and each lays it out for itself.
+  const int64_t parts = std::clamp<int64_t>(2 * at::get_num_threads() / groups, 1, row_panels);
+  const int64_t tasks = groups * parts;
   const int64_t workers = workers_for(tasks);
+  const int64_t group_words = (column_panels + groups - 1) / groups * product.column_words();
   at::Tensor scratch;
-  if (!columns.defined()) scratch = at::empty({workers, product.column_words()}, at::kInt);
+  if (!columns.defined()) scratch = at::empty({workers, group_words}, at::kInt);
   for_each_task(tasks, [&](int64_t task, int64_t worker) {
-    const int64_t panel = task / parts, part = task % parts;
+    const int64_t group = task / parts, part = task % parts;
+    const int64_t begin = first_of(group), end = first_of(group + 1);
     uint32_t* words = nullptr;
     if (columns.defined()) {
-      words = words_of(columns) + panel * product.column_words();
+      words = words_of(columns) + begin * product.column_words();
     } else {
-      words = words_of(scratch) + worker * product.column_words();
-      product.lay_out_columns(panel, words);
+      words = words_of(scratch) + worker * group_words;
+      for (int64_t panel = begin; panel < end; ++panel) {
+        product.lay_out_columns(panel, words + (panel - begin) * product.column_words());
+      }
     }
-    product.multiply(panel, row_panels * part / parts, row_panels * (part + 1) / parts, words_of(rows), words,
-                     (task + workers) / parts);
+    product.multiply(begin, end, row_panels * part / parts, row_panels * (part + 1) / parts, words_of(rows), words,
+                     first_of((task + workers) / parts));
   });
 }
 

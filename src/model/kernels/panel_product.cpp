@@ -41,6 +41,15 @@ int64_t PanelProduct::column_words() const {
   return kColumns * words();
 }
 
+int64_t PanelProduct::column_groups(int64_t workers) const {
+  constexpr int64_t kWords = 800 << 10;  // of a group at most: they come from the third-level cache fast enough
+  constexpr int64_t kPanels = 8;         // more together save nothing
+  constexpr int64_t kShares = 3;         // for each worker at least, so that none waits long for another
+  const int64_t fit = std::clamp<int64_t>(kWords / std::max<int64_t>(column_words(), 1), 1, kPanels);
+  const int64_t groups = std::max(panels(column_panels(), fit), kShares * workers);
+  return std::min(panels(groups, workers) * workers, column_panels());
+}
+
 #if defined(__x86_64__)
 
 bool has_panel_product() {
@@ -195,13 +204,13 @@ void lay_out_panel(const Factor& factor, bool half, int64_t first, int64_t depth
   }
 }
 
-/// Brings the numbers of a column panel into the second-level cache, a cache line a call.
+/// Brings the numbers of column panels into the second-level cache, a cache line a call.
 class Prefetch {
  public:
-  Prefetch(const Factor& factor, int64_t depth, int64_t first) {
+  Prefetch(const Factor& factor, int64_t depth, int64_t first, int64_t count) {
     if (first >= factor.lines || factor.data == nullptr) return;
     const int64_t bytes = factor.bfloat16 ? 2 : 4;
-    const int64_t lines = std::min(kColumns, factor.lines - first);
+    const int64_t lines = std::min(count, factor.lines - first);
     stride_ = factor.stride * bytes;
     run_ = (factor.line_wise ? depth : lines) * bytes;
     left_ = factor.line_wise ? lines : depth;
@@ -342,13 +351,16 @@ void PanelProduct::lay_out_columns(int64_t panel, uint32_t* words) const {
   lay_out_panel<kColumns>(columns, bfloat16, panel * kColumns, depth, words, nullptr);
 }
 
-void PanelProduct::multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels,
-                            const uint32_t* column_panel, int64_t next) const {
-  Prefetch prefetch(columns, depth, next * kColumns);
+void PanelProduct::multiply(int64_t begin, int64_t end, int64_t first, int64_t last, const uint32_t* row_panels,
+                            const uint32_t* column_panels, int64_t next) const {
+  Prefetch prefetch(columns, depth, next * kColumns, (end - begin) * kColumns);
   for (int64_t i = first; i < last; ++i) {
     const int64_t count = std::min(kRows, rows.lines - i * kRows);
     const Tile run = (bfloat16 ? kTiles<BFloat16Step> : kTiles<Float32Step>)[count];
-    run(*this, row_panels + i * row_words(), column_panel, i * kRows, panel * kColumns, prefetch);
+    for (int64_t panel = begin; panel < end; ++panel) {
+      run(*this, row_panels + i * row_words(), column_panels + (panel - begin) * column_words(), i * kRows,
+          panel * kColumns, prefetch);
+    }
   }
   if (result.passing) finish_stores();
 }
@@ -363,7 +375,7 @@ void PanelProduct::lay_out_rows(int64_t, uint32_t*, float*) const {}
 
 void PanelProduct::lay_out_columns(int64_t, uint32_t*) const {}
 
-void PanelProduct::multiply(int64_t, int64_t, int64_t, const uint32_t*, const uint32_t*, int64_t) const {}
+void PanelProduct::multiply(int64_t, int64_t, int64_t, int64_t, const uint32_t*, const uint32_t*, int64_t) const {}
 
 #endif
 

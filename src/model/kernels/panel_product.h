@@ -3,8 +3,8 @@
 // operands once more for every change of type.
 //
 // Both factors are laid out in panels of as many lines as the registers take at once, number after number along the
-// sum: the first factor's all at once, the second's one panel at a time, so that it stays in the second-level cache
-// while every panel of the first passes by; or long before, where it serves many products.
+// sum: the first factor's all at once, the second's a few panels at a time, so that these stay in the second-level
+// cache while every panel of the first passes by; or long before, where it serves many products.
 #pragma once
 
 #include <cstdint>
@@ -58,11 +58,15 @@ struct PanelProduct {
   void lay_out_rows(int64_t panel, uint32_t* words, float* sums = nullptr) const;
   void lay_out_columns(int64_t panel, uint32_t* words) const;
 
-  /// The columns of panel `panel`, laid out in `column_panel`, in rows of panels first … last − 1. `row_panels` holds
-  /// all of them, one behind the other. Meanwhile the numbers of column panel `next` are brought near; past the last:
-  /// none.
-  void multiply(int64_t panel, int64_t first, int64_t last, const uint32_t* row_panels, const uint32_t* column_panel,
-                int64_t next) const;
+  /// Panels [begin, end) of the columns, laid out in `column_panels` one behind the other, in rows of panels [first,
+  /// last). `row_panels` holds all row panels. Meanwhile the numbers of as many column panels from `next` on are
+  /// brought near.
+  void multiply(int64_t begin, int64_t end, int64_t first, int64_t last, const uint32_t* row_panels,
+                const uint32_t* column_panels, int64_t next) const;
+
+  /// Into how many groups the column panels are best divided, a group being multiplied at once so that each row panel
+  /// is fetched once for all of it, where `workers` share the groups.
+  int64_t column_groups(int64_t workers) const;
 };
 
 }  // namespace capture::kernels
