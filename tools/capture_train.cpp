@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
     }
     const capture::TrainRequest request = request_of(arguments);
     if (arguments.launch > 0) {
-      const int64_t patience = std::min<int64_t>(30, request.config.distributed.timeout_seconds + 10);
+      const int64_t patience = std::min<int64_t>(30, request.config.distributed.timeout_seconds + 5);
       interrupted =
           capture::launch({arguments.launch, {argv, argv + argc}, request.output, std::chrono::seconds(patience)});
       return;

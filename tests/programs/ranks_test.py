@@ -73,9 +73,9 @@ class RanksCase(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 
-    def start(self, output, ranks, steps):
+    def start(self, output, ranks, steps, *settings):
         """A long run, when it has done some steps, and the process id of each rank."""
-        process = subprocess.Popen(self.command(output, ranks, "trainer.steps=1000000"), stderr=subprocess.PIPE, text=True,
+        process = subprocess.Popen(self.command(output, ranks, "trainer.steps=1000000", *settings), stderr=subprocess.PIPE, text=True,
                                    env=self.environment)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
@@ -145,6 +145,17 @@ class Losses(RanksCase):
             self.assertIn("log.txt" if victim == 0 else f"log.rank{victim}.txt", message)
             for rank in set(range(ranks)) - {victim}:
                 self.assertRegex(self.log(output, rank), f"the other ranks, after .* s: rank {victim} of {ranks} is gone")
+
+    def test_a_stopped_rank_is_named_when_the_time_is_over(self):
+        runs = {victim: self.start(f"stopped_{victim}", 2, 3, "distributed.timeout_seconds=5") for victim in (1, 0)}
+        for victim, (_, ids) in runs.items():
+            os.kill(ids[victim], signal.SIGSTOP)
+        for victim, (process, ids) in runs.items():
+            _, message = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 1, message)
+            self.assertRegex(self.log(f"stopped_{victim}", 1 - victim),
+                             f"after 5.* s: rank {victim} of 2 hangs or is cut off")
+            self.assertFalse(pathlib.Path(f"/proc/{ids[victim]}").exists())
 
     def test_an_error_of_one_rank_is_told_by_all(self):
         (self.folder / "run").mkdir()
