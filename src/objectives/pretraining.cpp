@@ -79,8 +79,9 @@ at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tenso
   const int64_t mine = regions.size(0);
   const int64_t all = mine * group.world_size();
   const at::Tensor rows = at::cat({regions, texts});
+  // Regions and texts of all processes, in one message.
   const at::Tensor columns =
-      group.alone() ? rows : at::cat({gather_with_gradient(group, regions), gather_with_gradient(group, texts)});
+      group.alone() ? rows : at::cat(gather_with_gradient(group, at::cat({regions, texts}, 1)).chunk(2, 1));
 
   // A product in bfloat16 would blur cosines that the temperature then stretches.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
