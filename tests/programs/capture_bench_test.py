@@ -10,6 +10,36 @@ BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
 SMALL = ["--samples", "40", "--feature-width", "64", "--regions", "4", "--batch", "8", "--seconds", "0"]
 
 
+MODEL = {"width": 16, "projection_width": 8, "vocabulary_size": 50, "feature_width": 10,
+         "text": {"layers": 1, "heads": 2, "feed_forward": 16}, "image": {"layers": 1, "heads": 2, "feed_forward": 16},
+         "cross": {"layers": 1, "heads": 2, "width": 8}, "co_transformer": {"layers": 1, "heads": 2}}
+
+
+class Model(unittest.TestCase):
+    def run_bench(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "small.json"
+            config.write_text(json.dumps({"model": MODEL}))
+            command = [BIN / "capture_bench", *arguments, "--config", config, "--batch", "3", "--steps", "2"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+    def test_takes_packed_and_padded_batches(self):
+        for part, key in (("train", "losses"), ("embed", "checksum")):
+            extra = ["--lengths", "product1m"]
+            packed, padded = (json.loads(self.run_bench(part, *extra, *more)) for more in ([], ["--padded"]))
+            self.assertEqual((packed["batches"], padded["batches"]), ("packed", "padded"))
+            self.assertGreater(packed["samples_per_s"], 0)
+            if part == "embed":
+                self.assertAlmostEqual(packed[key], padded[key], 3)
+
+    def test_says_where_the_time_goes(self):
+        table = self.run_bench("train", "--breakdown")
+        for work in ("| products, ", "| optimiser |", "| attention |", "| all |", "ceiling: "):
+            self.assertIn(work, table)
+
+
 class Load(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
