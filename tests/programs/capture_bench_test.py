@@ -112,5 +112,26 @@ class Search(unittest.TestCase):
         self.assertEqual(*found)
 
 
+class Checkpoint(unittest.TestCase):
+    def test_says_what_a_checkpoint_costs_and_leaves_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "config.json"
+            layers = {"layers": 1, "heads": 2}
+            config.write_text(json.dumps({"model": {"width": 16, "vocabulary_size": 200, "feature_width": 16, **{
+                part: layers for part in ("text", "image", "cross", "co_transformer")}}}))
+            scratch = pathlib.Path(folder) / "scratch"
+            scratch.mkdir()
+            for way in ([], ["--foreground"]):
+                command = [BIN / "capture_bench", "checkpoint", "--config", config, "--batch", "2", "--interval", "20",
+                           "--checkpoints", "3", "--threads", "1", "--folder", scratch, *way]
+                done = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                line = json.loads(done.stdout)
+                self.assertEqual((line["bench"], line["impl"]), ("checkpoint", "foreground" if way else "background"))
+                self.assertGreater(line["wait_seconds"], 0)
+                self.assertAlmostEqual(line["seconds_between_for_2_percent"], line["cost_seconds"] * 50)
+                self.assertEqual(list(scratch.iterdir()), [])
+
+
 if __name__ == "__main__":
     unittest.main()

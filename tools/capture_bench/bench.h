@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "capture/model/options.h"
+
 namespace capture {
 
 struct Benchmark {
@@ -17,6 +19,10 @@ Benchmark add_train(CLI::App& app);
 Benchmark add_embed(CLI::App& app);
 Benchmark add_load(CLI::App& app);
 Benchmark add_search(CLI::App& app);
+Benchmark add_checkpoint(CLI::App& app);
+
+/// The full-size model, or what a configuration's model section says.
+HybridStreamModelOptions configured_model(const std::string& config);
 
 /// Seconds of each of `count` calls, after one that is not counted.
 std::vector<double> time_calls(int64_t count, const std::function<void()>& call);

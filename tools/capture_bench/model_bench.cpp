@@ -7,8 +7,8 @@
 
 #include "bench.h"
 #include "breakdown.h"
-#include "capture/base/config.h"
 #include "capture/base/error.h"
+#include "capture/base/json.h"
 #include "capture/model/official.h"
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/device.h"
@@ -32,23 +32,6 @@ struct Arguments {
   std::string config;
   std::string device = "cpu";
 };
-
-struct ModelSection {
-  HybridStreamModelOptions model;
-  void visit(FieldVisitor& f) { f.section("model", model, "The model."); }
-};
-
-HybridStreamModelOptions options_of(const Arguments& arguments) {
-  ModelSection section;
-  if (!arguments.config.empty()) {
-    JsonDocument document = read_config(arguments.config);
-    Json only = Json::object();
-    if (document.root.contains("model")) only["model"] = document.root["model"];
-    document.root = only;
-    read_options(document, section);
-  }
-  return section.model;
-}
 
 std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
   auto arguments = std::make_shared<Arguments>();
@@ -77,7 +60,7 @@ struct Bench {
       : arguments(given),
         runtime(tune_cpu_runtime(given.threads)),
         device(parse_device(given.device)),
-        model(options_of(given), 42) {
+        model(configured_model(given.config), 42) {
     model->to(device);
     SyntheticBatch batch = synthetic_batch(model->options(), given.batch, given.lengths, 42);
     if (given.padded || !device.is_cpu()) {
