@@ -78,6 +78,7 @@ void CheckpointWriter::write(const CheckpointJob& job, const Files& files) {
   }
   const std::scoped_lock lock(mutex_);
   busy_ = false;
+  written_.notify_all();
   if (failure) {
     failure_ = failure;
     failed_step_ = job.step;
@@ -93,6 +94,11 @@ bool CheckpointWriter::is_busy() const {
 
 void CheckpointWriter::wait() {
   if (thread_.joinable()) thread_.join();
+}
+
+bool CheckpointWriter::wait_for(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return written_.wait_for(lock, limit, [this] { return !busy_; });
 }
 
 std::optional<CheckpointWriter::Failure> CheckpointWriter::take_failure() {

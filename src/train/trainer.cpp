@@ -230,9 +230,14 @@ void Trainer::notice_failed_save() {
 }
 
 /// Every process ends together: a launcher that sees one end may end the others, with the last checkpoint half-written.
+/// However long it takes, the others keep hearing that it is not done yet.
 void Trainer::finish_saves() {
+  at::Tensor busy = at::ones({});
+  while (busy.item<float>() > 0) {
+    if (writer_) busy.fill_(writer_->wait_for(std::chrono::seconds(1)) ? 0.0 : 1.0);
+    group_.broadcast({busy});
+  }
   if (writer_) {
-    writer_->wait();
     if (const auto failure = writer_->take_failure()) {
       throw UserError(
           {.what = "the run ends after step " + std::to_string(step_) + " without a checkpoint of it: " + failure->what,

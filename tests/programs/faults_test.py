@@ -161,6 +161,17 @@ class ProcessesDie(Case):
         self.start(2, "--resume", "auto", other_output=BASE / "elsewhere").must_finish()
         self.assertSameRun(WHOLE.output, self.output)
 
+    def test_a_process_that_hangs_is_given_up(self):
+        for step, victim, survivor in [(12, 1, 0), (40, 0, 1)]:
+            processes = self.start(2, "--resume", "auto", "--set", "distributed.timeout_seconds=6")
+            processes.until_step(step)
+            processes.send(signal.SIGSTOP, victim)
+            self.assertClear(processes, survivor)
+            self.assertRegex(processes.said(survivor), f"rank {victim}")
+            processes.end()
+        self.start(2, "--resume", "auto").must_finish()
+        self.assertSameRun(WHOLE.output, self.output)
+
     def test_a_refusal_of_rank_0_is_everybodys(self):
         processes = Processes(2, WHOLE.output)
         self.addCleanup(processes.end)

@@ -96,9 +96,10 @@ TEST(CheckpointWriter, SavesTheMomentOfTheCall) {
       std::latch trained_on(1);
       writer.save(job(step, [&] { trained_on.wait(); }));
       EXPECT_TRUE(writer.is_busy());
+      EXPECT_FALSE(writer.wait_for(std::chrono::milliseconds(1)));
       weights.add_(1);
       trained_on.count_down();
-      writer.wait();
+      EXPECT_TRUE(writer.wait_for(std::chrono::hours(1)));
       EXPECT_FALSE(writer.is_busy());
     }
     writer.save(job(3, {}));

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <latch>
+#include <thread>
 
 namespace capture {
 namespace {
@@ -13,7 +16,6 @@ TEST(StopRequest, RemembersTheFirstSignal) {
   EXPECT_EQ(stop.signal(), 0);
   std::raise(SIGUSR1);
   EXPECT_EQ(stop.signal(), SIGUSR1);
-  // Slurm sends its SIGTERM some time after --signal=USR1: it is the first that may end the process.
   std::raise(SIGTERM);
   std::raise(SIGUSR1);
   EXPECT_EQ(stop.signal(), SIGUSR1);
@@ -24,6 +26,19 @@ TEST(StopRequest, TakesASignalThatALauncherPassesOnForTheSameOne) {
   std::raise(SIGINT);
   std::raise(SIGTERM);
   EXPECT_EQ(stop.signal(), SIGINT);
+}
+
+TEST(StopRequest, LetsASecondSignalEndTheProcessButForOneAfterSigusr1) {
+  const auto after_a_while = [](int first, int second) {
+    const StopRequest stop;
+    std::raise(first);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2100));  // more than a launcher takes
+    std::raise(second);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(after_a_while(SIGTERM, SIGINT), testing::KilledBySignal(SIGINT), "");
+  // Slurm sends its SIGTERM some time after --signal=USR1.
+  EXPECT_EXIT(after_a_while(SIGUSR1, SIGTERM), testing::ExitedWithCode(0), "");
 }
 
 TEST(StopRequest, IsForgottenByTheNextRun) {

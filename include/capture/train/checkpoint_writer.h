@@ -3,6 +3,8 @@
 
 #include <c10/core/Event.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -69,6 +71,8 @@ class CheckpointWriter {
 
   /// Returns when nothing is being written.
   void wait();
+  /// Whether that is so within the limit.
+  bool wait_for(std::chrono::milliseconds limit);
 
   /// The last save that a UserError ended, once; the checkpoints before it stand. Any other exception is thrown.
   std::optional<Failure> take_failure();
@@ -85,6 +89,7 @@ class CheckpointWriter {
   Snapshot snapshot_;
 
   mutable std::mutex mutex_;  // for what follows
+  std::condition_variable written_;
   bool busy_ = false;
   std::exception_ptr failure_;
   int64_t failed_step_ = 0;
