@@ -1,5 +1,6 @@
 #include "capture/retrieval/id_table.h"
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -62,7 +63,7 @@ IdTable::Key IdTable::key_of(std::string_view id) {
 int32_t IdTable::find(Key key, std::string_view id) const {
   const size_t last = keys_.size() - 1;
   for (size_t place = place_of(key);; place = (place + 1) & last) {
-    if (keys_[place] == key && (id.size() <= kShort || ids_[static_cast<size_t>(numbers_[place])] == id)) {
+    if (keys_[place] == key && (id.size() <= kShort || this->id(numbers_[place]) == id)) {
       return numbers_[place];
     }
     if (keys_[place] == Key{}) return kUnknown;
@@ -72,13 +73,20 @@ int32_t IdTable::find(Key key, std::string_view id) const {
 std::pair<int32_t, bool> IdTable::add(std::string_view id) {
   const Key key = key_of(id);
   if (const int32_t found = find(key, id); found != kUnknown) return {found, false};
-  ids_.emplace_back(id);
-  if (3 * ids_.size() > keys_.size()) {
+  bytes_.append(id);
+  ends_.push_back(bytes_.size());
+  if (3 * ends_.size() > keys_.size()) {
     rebuild(2 * keys_.size());
   } else {
     insert(key, size() - 1);
   }
   return {size() - 1, true};
+}
+
+void IdTable::reserve(size_t ids) {
+  ends_.reserve(ids + 1);
+  const size_t places = std::bit_ceil(3 * (ids + 1));
+  if (places > keys_.size()) rebuild(places);
 }
 
 void IdTable::insert(Key key, int32_t number) {
@@ -101,7 +109,11 @@ class IdTable::Batch {
   Batch(const IdTable& table, std::vector<int32_t>& numbers) : table_(table), numbers_(numbers) {}
 
   void add(Key key, const char* id, size_t size) {
+    const size_t place = table_.place_of(key);
+    __builtin_prefetch(&table_.keys_[place]);
+    __builtin_prefetch(&table_.numbers_[place]);
     keys_[count_] = key;
+    places_[count_] = place;
     ids_[count_] = {id, size};
     if (++count_ == kSize) look_up();
   }
@@ -109,16 +121,25 @@ class IdTable::Batch {
   void look_up() {
     const Key* const keys = table_.keys_.data();
     const int32_t* const known = table_.numbers_.data();
-    const size_t before = numbers_.size();
-    numbers_.resize(before + count_);
-    int32_t* const found = numbers_.data() + before;
+    const size_t last = table_.keys_.size() - 1;
+    if (numbers_.size() - done_ < kSize) numbers_.resize(2 * numbers_.size() + kSize);
+    int32_t* const found = numbers_.data() + done_;
     for (size_t i = 0; i < count_; ++i) {
-      const size_t place = table_.place_of(keys_[i]);
-      // Nearly always the first place; and only a short id's key says everything.
-      const bool there = keys[place] == keys_[i] && ids_[i].size() <= kShort;
-      found[i] = there ? known[place] : table_.find(keys_[i], ids_[i]);
+      const size_t place = places_[i];
+      const size_t after = (place + 1) & last;
+      // Nearly always one of the first two places, but which of them cannot be guessed: both are looked at. Only a short
+      // id's key says everything.
+      const bool first = keys[place] == keys_[i], second = keys[after] == keys_[i];
+      const bool there = (first | second) & (ids_[i].size() <= kShort);
+      found[i] = there ? known[first ? place : after] : table_.find(keys_[i], ids_[i]);
     }
+    done_ += count_;
     count_ = 0;
+  }
+
+  std::span<const int32_t> finish() {
+    look_up();
+    return std::span(numbers_).first(done_);
   }
 
  private:
@@ -126,13 +147,15 @@ class IdTable::Batch {
 
   const IdTable& table_;
   std::vector<int32_t>& numbers_;
+  size_t done_ = 0;
   std::array<Key, kSize> keys_;
+  std::array<size_t, kSize> places_;
   std::array<std::string_view, kSize> ids_;
   size_t count_ = 0;
 };
 
-void IdTable::find_all(std::string_view text, std::vector<int32_t>& numbers) const {
-  Batch batch(*this, numbers);
+std::span<const int32_t> IdTable::find_all(std::string_view text, size_t most, std::vector<int32_t>& scratch) const {
+  Batch batch(*this, scratch);
   const char *id = text.data(), *const end = id + text.size();
   const auto ask = [&](const char* comma) {
     const auto size = static_cast<size_t>(comma - id);
@@ -144,16 +167,17 @@ void IdTable::find_all(std::string_view text, std::vector<int32_t>& numbers) con
       batch.add(key_of({id, size}), id, size);
     }
     id = comma + 1;
+    --most;
   };
   const char* block = text.data();
-  for (; end - block >= static_cast<std::ptrdiff_t>(kBlock); block += kBlock) {
-    for (uint64_t bits = commas(block); bits != 0; bits &= bits - 1) ask(block + std::countr_zero(bits));
+  for (; most > 0 && end - block >= static_cast<std::ptrdiff_t>(kBlock); block += kBlock) {
+    for (uint64_t bits = commas(block); bits != 0 && most > 0; bits &= bits - 1) ask(block + std::countr_zero(bits));
   }
-  for (; block != end; ++block) {
+  for (; most > 0 && block != end; ++block) {
     if (*block == ',') ask(block);
   }
-  ask(end);
-  batch.look_up();
+  if (most > 0) ask(end);
+  return batch.finish();
 }
 
 }  // namespace capture

@@ -1,8 +1,9 @@
 // The protocol product1m_official: the published script's figures, and a word about every line that it stumbles over.
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
-#include "capture/retrieval/protocols.h"
+#include "figures.h"
 
 namespace capture {
 
@@ -29,15 +30,15 @@ std::string cutoffs_with(OfficialFault fault, std::span<const int64_t> at, std::
 class OddLines {
  public:
   OddLines(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at)
-      : truth_(truth), rankings_(rankings), at_(at) {}
+      : truth_(truth), rankings_(rankings), at_(at), first_line_(truth.queries().size()) {}
 
-  void inspect(const Ranking& ranking, std::span<const OfficialScores> scores) {
+  void inspect(const Ranking& ranking, const RankingFigures& figures) {
     ranking_ = &ranking;
     note_repeated_query();
-    note_whole_line(scores.front().fault);
-    note_recall(scores);
+    note_whole_line(figures.official.front().fault, figures.ranked);
+    note_recall(figures.official);
     note_labels();
-    note_items();
+    note_items(figures.ranked);
   }
 
   std::vector<OddLine> take() { return std::move(odd_); }
@@ -50,11 +51,17 @@ class OddLines {
   void note_lost(std::string reason, std::string effect) { note(std::move(reason), std::move(effect), Oddity::lost); }
 
   void note_repeated_query() {
-    const auto [first, added] = first_line_.try_emplace(ranking_->query_id, ranking_->line);
-    if (!added) note("the query was ranked before, in line " + std::to_string(first->second), "it counts again");
+    // Of unknown queries there should be few; for the others a look at their number is quicker.
+    int64_t& first = ranking_->query == kUnknown ? first_line_of_unknown_[ranking_->query_id]
+                                                 : first_line_[static_cast<size_t>(ranking_->query)];
+    if (first == 0) {
+      first = ranking_->line;
+    } else {
+      note("the query was ranked before, in line " + std::to_string(first), "it counts again");
+    }
   }
 
-  void note_whole_line(OfficialFault fault) {
+  void note_whole_line(OfficialFault fault, int64_t ranked) {
     const std::string zero = "the line counts as 0";
     if (fault == OfficialFault::unknown_query) {
       note_lost(
@@ -65,7 +72,7 @@ class OddLines {
       const auto absent = std::ranges::find_if(query.labels, [&](int32_t l) { return truth_.items_with(l) == 0; });
       note_lost("the gallery has no item with the label " + in_quotes(truth_.label_name(*absent)), zero);
     } else if (fault == OfficialFault::empty_ranking) {
-      note_lost(ranking_->items.empty() ? "the ranking is empty" : "the query has no label", zero);
+      note_lost(ranked == 0 ? "the ranking is empty" : "the query has no label", zero);
     }
   }
 
@@ -92,13 +99,12 @@ class OddLines {
     }
   }
 
-  void note_items() {
+  void note_items(int64_t ranked) {
     if (ranking_->repeated != kUnknown) {
       note("gallery id " + in_quotes(truth_.item_id(ranking_->repeated)) + " is ranked twice", "it counts twice");
     }
-    const auto size = static_cast<int64_t>(ranking_->items.size());
-    if (size > 0 && size < std::min<int64_t>(std::ranges::max(at_), truth_.gallery_size())) {
-      note("the ranking has only " + std::to_string(size) + " item(s)", "it is cut there");
+    if (ranked > 0 && ranked < std::min<int64_t>(greatest(at_), truth_.gallery_size())) {
+      note("the ranking has only " + std::to_string(ranked) + " item(s)", "it is cut there");
     }
   }
 
@@ -106,25 +112,25 @@ class OddLines {
   const Rankings& rankings_;
   std::span<const int64_t> at_;
   const Ranking* ranking_ = nullptr;
-  std::unordered_map<std::string, int64_t> first_line_;
+  std::vector<int64_t> first_line_;  // by query; 0: not ranked so far
+  std::unordered_map<std::string, int64_t> first_line_of_unknown_;
   std::vector<OddLine> odd_;
 };
 
 }  // namespace
 
-OfficialResult evaluate_official(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at) {
+OfficialResult official_result(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at,
+                               std::span<RankingFigures> figures) {
   OfficialResult result;
   result.at.assign(at.begin(), at.end());
   OddLines odd(truth, rankings, at);
-  for (const Ranking& ranking : rankings.lines) {
-    const GroundTruthQuery* query = ranking.query == kUnknown ? nullptr : &truth.query(ranking.query);
-    std::vector<OfficialScores> scores;
-    for (const int64_t n : at) scores.push_back(official_scores(truth, query, ranking.items, n));
-    odd.inspect(ranking, scores);
-    result.groups.push_back(query == nullptr            ? QueryGroup::all
-                            : query->several_products() ? QueryGroup::multi
-                                                        : QueryGroup::single);
-    result.lines.push_back(std::move(scores));
+  for (size_t i = 0; i < rankings.lines.size(); ++i) {
+    const Ranking& ranking = rankings.lines[i];
+    odd.inspect(ranking, figures[i]);
+    result.groups.push_back(ranking.query == kUnknown                       ? QueryGroup::all
+                            : truth.query(ranking.query).several_products() ? QueryGroup::multi
+                                                                            : QueryGroup::single);
+    result.lines.push_back(std::move(figures[i].official));
   }
   result.odd = truth.odd();
   std::ranges::move(odd.take(), std::back_inserter(result.odd));

@@ -1,9 +1,10 @@
 // The protocol strict: standard definitions, and no figure at all from input that would need a guess.
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "capture/base/error.h"
-#include "capture/retrieval/protocols.h"
+#include "figures.h"
 
 namespace capture {
 
@@ -28,47 +29,48 @@ struct Offences {
 
 class StrictCheck {
  public:
-  StrictCheck(const GroundTruth& truth, const Rankings& rankings, bool skip_unanswerable)
-      : truth_(truth), rankings_(rankings), skip_(skip_unanswerable), query_line_(truth.queries().size()) {}
+  StrictCheck(const GroundTruth& truth, const Rankings& rankings, std::span<const RankingFigures> figures, bool skip)
+      : truth_(truth), rankings_(rankings), figures_(figures), skip_(skip), query_line_(truth.queries().size()) {}
 
   /// Throws the first offence. Returns the queries left out.
   std::vector<OddLine> run() {
     for (const OddLine& odd : truth_.odd()) {
       if (odd.oddity == Oddity::ambiguous) offences_.add(odd.where, odd.reason);
     }
-    for (const Ranking& ranking : rankings_.lines) check(ranking);
+    for (size_t i = 0; i < rankings_.lines.size(); ++i) check(rankings_.lines[i], figures_[i].ranked);
     check_queries();
     offences_.throw_any();
     return std::move(skipped_);
   }
 
  private:
-  void check(const Ranking& ranking) {
-    const std::string where = rankings_.where(ranking);
+  void check(const Ranking& ranking, int64_t ranked) {
     if (ranking.query == kUnknown) {
-      offences_.add(where, ranking.query_id.empty() ? "the line names no query"
-                                                    : "no list has the query '" + ranking.query_id + "'");
+      add(ranking,
+          ranking.query_id.empty() ? "the line names no query" : "no list has the query '" + ranking.query_id + "'");
       return;
     }
     int64_t& line = query_line_[static_cast<size_t>(ranking.query)];
     if (line > 0) {
-      offences_.add(where, "query '" + ranking.query_id + "' was ranked before, in line " + std::to_string(line));
+      add(ranking, "query '" + ranking.query_id + "' was ranked before, in line " + std::to_string(line));
     }
     line = ranking.line;
-    if (ranking.items.empty()) offences_.add(where, "query '" + ranking.query_id + "' ranks nothing");
-    check_items(ranking, where);
+    if (ranked == 0) add(ranking, "query '" + ranking.query_id + "' ranks nothing");
+    check_items(ranking);
   }
 
-  void check_items(const Ranking& ranking, const std::string& where) {
+  void check_items(const Ranking& ranking) {
     if (!ranking.unknown.empty()) {
-      offences_.add(where, "query '" + ranking.query_id + "' ranks '" + ranking.unknown.front() +
-                               "', which the gallery does not have");
+      add(ranking,
+          "query '" + ranking.query_id + "' ranks '" + ranking.unknown.front() + "', which the gallery does not have");
     }
     if (ranking.repeated != kUnknown) {
-      offences_.add(where, "query '" + ranking.query_id + "' ranks '" + std::string(truth_.item_id(ranking.repeated)) +
-                               "' more than once");
+      add(ranking, "query '" + ranking.query_id + "' ranks '" + std::string(truth_.item_id(ranking.repeated)) +
+                       "' more than once");
     }
   }
+
+  void add(const Ranking& ranking, std::string what) { offences_.add(rankings_.where(ranking), std::move(what)); }
 
   void check_queries() {
     for (size_t i = 0; i < query_line_.size(); ++i) {
@@ -88,6 +90,7 @@ class StrictCheck {
 
   const GroundTruth& truth_;
   const Rankings& rankings_;
+  std::span<const RankingFigures> figures_;
   bool skip_;
   std::vector<int64_t> query_line_;  // where each query is ranked, 0: nowhere
   Offences offences_;
@@ -112,21 +115,15 @@ void divide(StrictScores& sum, double count) {
 
 }  // namespace
 
-StrictResult evaluate_strict(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at,
-                             bool skip_unanswerable) {
+StrictResult strict_result(const GroundTruth& truth, const Rankings& rankings, const EvaluationOptions& options,
+                           std::span<RankingFigures> figures) {
   StrictResult result;
-  result.at.assign(at.begin(), at.end());
-  result.skipped = StrictCheck(truth, rankings, skip_unanswerable).run();
+  result.at = options.at;
+  result.skipped = StrictCheck(truth, rankings, figures, options.skip_unanswerable).run();
   for (size_t i = 0; i < rankings.lines.size(); ++i) {
-    const Ranking& ranking = rankings.lines[i];
-    const GroundTruthQuery& query = truth.query(ranking.query);
-    if (query.positives == 0) continue;
-    StrictLine line{.ranking = i,
-                    .r_precision = r_precision(truth, query, ranking.items),
-                    .reciprocal_rank = reciprocal_rank(truth, query, ranking.items),
-                    .group = query.several_products() ? QueryGroup::multi : QueryGroup::single};
-    for (const int64_t n : at) line.at.push_back(strict_scores(truth, query, ranking.items, n));
-    result.lines.push_back(std::move(line));
+    if (truth.query(rankings.lines[i].query).positives == 0) continue;
+    result.lines.push_back(std::move(figures[i].strict));
+    result.lines.back().ranking = i;
   }
   if (result.lines.empty()) {
     throw UserError({.what = "no query has an item of its labels in the gallery, so there is nothing to measure",

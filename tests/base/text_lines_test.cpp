@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,66 @@ TEST_F(TextLinesTest, BytesThatAreNotUtf8AreRefusedByLine) {
     }
   }
   EXPECT_EQ(find_invalid_utf8("plain, 面霜, \U0001f600, \u07ff, \uffff"), std::string_view::npos);
+}
+
+/// By the table of RFC 3629, one sequence after the other.
+size_t plain_find_invalid_utf8(std::string_view text) {
+  const auto at = [&](size_t i) -> int { return i < text.size() ? static_cast<unsigned char>(text[i]) : -1; };
+  const auto in = [&](size_t i, int low, int high) { return at(i) >= low && at(i) <= high; };
+  for (size_t i = 0; i < text.size();) {
+    const bool tail2 = in(i + 2, 0x80, 0xBF), tail3 = tail2 && in(i + 3, 0x80, 0xBF);
+    if (in(i, 0, 0x7F)) {
+      i += 1;
+    } else if (in(i, 0xC2, 0xDF) && in(i + 1, 0x80, 0xBF)) {
+      i += 2;
+    } else if (tail2 && ((at(i) == 0xE0 && in(i + 1, 0xA0, 0xBF)) || (in(i, 0xE1, 0xEC) && in(i + 1, 0x80, 0xBF)) ||
+                         (at(i) == 0xED && in(i + 1, 0x80, 0x9F)) || (in(i, 0xEE, 0xEF) && in(i + 1, 0x80, 0xBF)))) {
+      i += 3;
+    } else if (tail3 && ((at(i) == 0xF0 && in(i + 1, 0x90, 0xBF)) || (in(i, 0xF1, 0xF3) && in(i + 1, 0x80, 0xBF)) ||
+                         (at(i) == 0xF4 && in(i + 1, 0x80, 0x8F)))) {
+      i += 4;
+    } else {
+      return i;
+    }
+  }
+  return std::string_view::npos;
+}
+
+TEST(Utf8, LongTextsAreCheckedAsByteByByte) {
+  std::mt19937 random(1);
+  const std::vector<std::string> letters = {"a", ",", "\u00e9", "面", "\u0800", "\ud7ff", "\U0001f600", "\U0010ffff"};
+  const auto draw = [&](size_t letters_in_all, bool plain) {
+    std::string text;
+    while (letters_in_all-- > 0) text += plain ? "7" : letters[random() % letters.size()];
+    return text;
+  };
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = draw(random() % 70, true) + draw(random() % 90, i % 4 == 0) + draw(random() % 70, true);
+    ASSERT_EQ(find_invalid_utf8(text), std::string_view::npos);
+    if (text.empty()) continue;
+    const size_t place = random() % text.size();
+    switch (random() % 4) {
+      case 0:  // any byte
+        text[place] = static_cast<char>(random());
+        break;
+      case 1:  // the bytes around which rules change
+        text[place] = "\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xc1\xc2\xdf\xe0\xed\xef\xf0\xf4\xf5\xff"[random() % 18];
+        break;
+      case 2:  // cut in the middle
+        text.resize(place);
+        break;
+      default:  // one byte lost
+        text.erase(place, 1);
+    }
+    ASSERT_EQ(find_invalid_utf8(text), plain_find_invalid_utf8(text)) << testing::PrintToString(text);
+  }
+  // Every pair of bytes at the start of a code point, across the border of a block too.
+  for (int pair = 0; pair < 65536; ++pair) {
+    std::string text(60 + static_cast<size_t>(pair % 5), 'x');
+    text += {static_cast<char>(pair >> 8), static_cast<char>(pair & 0xFF), '\x80', '\x80'};
+    text += std::string(128, 'x');
+    ASSERT_EQ(find_invalid_utf8(text), plain_find_invalid_utf8(text)) << testing::PrintToString(text);
+  }
 }
 
 TEST_F(TextLinesTest, AnEmptyFileIsRefused) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "capture/base/error.h"
@@ -60,6 +61,56 @@ TEST_F(ProductListTest, ShortLinesAreRefusedByNumber) {
     } catch (const UserError& error) {
       EXPECT_EQ(error.parts().where, path_.string() + ":2");
     }
+  }
+}
+
+/// A list of many parts, with line ends of every kind, odd lines and captions of any script.
+TEST_F(ProductListTest, LabelsAloneAreThoseOfTheWholeList) {
+  std::string text;
+  for (int i = 0; i < 9000; ++i) {
+    text += " 1" + std::to_string(i) + "#####" + std::string(static_cast<size_t>(i % 90), 'x') +
+            "黄金套盒#####u#####m#####";
+    for (int label = 0; label < i % 4; ++label) text += "产品 " + std::to_string((i + label) % 50) + "#;#";
+    text += i % 1000 == 7 ? "last#####more" : "last";
+    text += i % 3 == 0 ? "\r\n" : i % 3 == 1 ? "\n" : "\r";
+  }
+  const ProductList whole = read(text);
+  const LabelList labels(path_);
+  EXPECT_EQ(labels.name(), whole.name);
+  EXPECT_EQ(labels.size(), 9000u);
+  EXPECT_EQ(labels.checksum(), whole.checksum);
+  size_t next = 0;
+  labels.for_each([&](const LabelList::Row& row) {
+    const ListedProduct& product = whole.products.at(next++);
+    ASSERT_EQ(row.id, product.id);
+    ASSERT_TRUE(std::ranges::equal(row.labels, product.labels));
+    ASSERT_EQ(labels.where(row), product.where);
+  });
+  EXPECT_EQ(next, whole.products.size());
+  ASSERT_THAT(labels.odd(), SizeIs(9));
+  for (size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(labels.odd()[i].where, whole.odd[i].where);
+    EXPECT_EQ(labels.odd()[i].id + labels.odd()[i].reason, whole.odd[i].id + whole.odd[i].reason);
+  }
+}
+
+TEST_F(ProductListTest, LabelsAloneAreRefusedWithTheSameWords) {
+  const std::string good = "1#####a#####b#####c#####d\n";
+  std::string many;
+  for (int i = 0; i < 30000; ++i) many += good;
+  for (const std::string bad : {"1,2,3\n", "\n", "标题\xe9\n"}) {
+    // What comes first in the file is named, whichever thread meets it first.
+    write_file(path_, many + bad + many + "\xff\n");
+    const auto message = [&](auto read) -> std::string {
+      try {
+        read();
+      } catch (const UserError& error) {
+        return error.what();
+      }
+      return "accepted";
+    };
+    EXPECT_THAT(message([&] { LabelList{path_}; }), HasSubstr(":30001: "));
+    EXPECT_EQ(message([&] { LabelList{path_}; }), message([&] { read_product_list(path_); }));
   }
 }
 

@@ -1,11 +1,13 @@
 #include "capture_eval/result_files.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string_view>
 
 #include "capture/base/files.h"
 #include "capture/base/log.h"
+#include "capture/base/parallel.h"
 #include "capture/retrieval/trec.h"
 
 namespace capture {
@@ -14,7 +16,8 @@ namespace {
 
 constexpr std::array kGroups = {QueryGroup::all, QueryGroup::single, QueryGroup::multi};
 constexpr size_t kLoggedLines = 200;
-constexpr size_t kTrecDepth = 1000;  // as is the custom
+constexpr size_t kLinesTogether = 256;  // that a thread writes at a time
+constexpr size_t kTrecDepth = 1000;     // as is the custom
 
 std::string top(int64_t n) {
   return "top" + std::to_string(n);
@@ -26,38 +29,48 @@ std::string at(const char* metric, int64_t n) {
 
 }  // namespace
 
-void add_figures(Json& json, const OfficialResult& official, size_t line) {
+void add_figures(JsonLine& line, const OfficialResult& official, size_t index) {
+  line.open_object("product1m_official");
   for (size_t n = 0; n < official.at.size(); ++n) {
-    const OfficialScores& scores = official.lines[line][n];
-    json["product1m_official"][top(official.at[n])] = {
-        {"AP", scores.average_precision}, {"Prec", scores.precision}, {"AR", scores.average_recall}};
+    const OfficialScores& scores = official.lines[index][n];
+    line.open_object(top(official.at[n]));
+    line.add("AP", scores.average_precision);
+    line.add("Prec", scores.precision);
+    line.add("AR", scores.average_recall);
+    line.close_object();
   }
+  line.close_object();
 }
 
-void add_figures(Json& json, const StrictResult& strict, const StrictLine& line) {
+void add_figures(JsonLine& line, const StrictResult& strict, const StrictLine& figures) {
+  line.open_object("strict");
   for (size_t n = 0; n < strict.at.size(); ++n) {
-    const StrictScores& scores = line.at[n];
-    json["strict"][top(strict.at[n])] = {{"AP", scores.average_precision},
-                                         {"Prec", scores.precision},
-                                         {"Recall", scores.recall},
-                                         {"hit_rate", scores.hit_rate},
-                                         {"label_coverage", scores.label_coverage}};
+    const StrictScores& scores = figures.at[n];
+    line.open_object(top(strict.at[n]));
+    line.add("AP", scores.average_precision);
+    line.add("Prec", scores.precision);
+    line.add("Recall", scores.recall);
+    line.add("hit_rate", scores.hit_rate);
+    line.add("label_coverage", scores.label_coverage);
+    line.close_object();
   }
-  json["strict"]["R-Precision"] = line.r_precision;
-  json["strict"]["RR"] = line.reciprocal_rank;
+  line.add("R-Precision", figures.r_precision);
+  line.add("RR", figures.reciprocal_rank);
+  line.close_object();
 }
 
 namespace {
 
-Json query_json(const GroundTruth& truth, const Ranking& ranking) {
-  Json json = {{"line", ranking.line}, {"query", ranking.query_id}};
-  if (ranking.query == kUnknown) return json;
+void add_query(JsonLine& line, const GroundTruth& truth, const Ranking& ranking) {
+  line.add("line", ranking.line);
+  line.add("query", ranking.query_id);
+  if (ranking.query == kUnknown) return;
   const GroundTruthQuery& query = truth.query(ranking.query);
-  json["group"] = name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single);
-  json["labels"] = Json::array();
-  for (const int32_t label : query.labels) json["labels"].push_back(truth.label_name(label));
-  json["positives"] = query.positives;
-  return json;
+  line.add("group", name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single));
+  line.open_array("labels");
+  for (const int32_t label : query.labels) line.add_element(truth.label_name(label));
+  line.close_array();
+  line.add("positives", query.positives);
 }
 
 ReportTable empty_table(QueryGroup group, int64_t queries, std::vector<std::string> columns) {
@@ -204,19 +217,26 @@ Json metrics_json(const GroundTruth& truth, const Rankings& rankings, const Eval
 
 void write_query_files(OutputFolder& output, const GroundTruth& truth, const Rankings& rankings,
                        const Evaluation& evaluation, const LabelSplit* split) {
-  AtomicFile per_query(output.file("per_query.jsonl"));
-  size_t next_strict = 0;
-  for (size_t i = 0; i < rankings.lines.size(); ++i) {
-    Json json = query_json(truth, rankings.lines[i]);
-    const int32_t query = rankings.lines[i].query;
-    if (split != nullptr && query != kUnknown) json["label_part"] = name_of(split->part(query));
-    if (evaluation.official) add_figures(json, *evaluation.official, i);
-    if (evaluation.strict && next_strict < evaluation.strict->lines.size() &&
-        evaluation.strict->lines[next_strict].ranking == i) {
-      add_figures(json, *evaluation.strict, evaluation.strict->lines[next_strict++]);
-    }
-    per_query.write(to_line(json) + "\n");
+  const size_t count = rankings.lines.size();
+  std::vector<const StrictLine*> strict(count);  // null: left out
+  if (evaluation.strict) {
+    for (const StrictLine& line : evaluation.strict->lines) strict[line.ranking] = &line;
   }
+  std::vector<std::string> texts((count + kLinesTogether - 1) / kLinesTogether);
+  for_each_index(texts.size(), core_count(), [&](size_t part) {
+    const size_t begin = part * kLinesTogether;
+    for (size_t i = begin; i < std::min(count, begin + kLinesTogether); ++i) {
+      JsonLine line(texts[part]);
+      add_query(line, truth, rankings.lines[i]);
+      const int32_t query = rankings.lines[i].query;
+      if (split != nullptr && query != kUnknown) line.add("label_part", name_of(split->part(query)));
+      if (evaluation.official) add_figures(line, *evaluation.official, i);
+      if (strict[i] != nullptr) add_figures(line, *evaluation.strict, *strict[i]);
+      line.end();
+    }
+  });
+  AtomicFile per_query(output.file("per_query.jsonl"));
+  for (const std::string& text : texts) per_query.write(text);
   per_query.commit();
   if (!evaluation.official) return;
   AtomicFile odd_lines(output.file("odd_lines.jsonl"));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "capture/base/json.h"
+#include "capture/base/json_line.h"
 #include "capture/report/report.h"
 #include "capture/retrieval/label_split.h"
 #include "capture_eval/output_folder.h"
@@ -31,9 +32,9 @@ ReportTable label_part_table(const Evaluation& evaluation, const Rankings& ranki
 std::vector<std::string> figure_columns(const Evaluation& evaluation);
 std::vector<double> figure_values(const Evaluation& evaluation, QueryGroup group);
 
-/// Sets every figure of one ranking under its protocol's name.
-void add_figures(Json& json, const OfficialResult& official, size_t line);
-void add_figures(Json& json, const StrictResult& strict, const StrictLine& line);
+/// Adds every figure of one ranking under its protocol's name.
+void add_figures(JsonLine& line, const OfficialResult& official, size_t index);
+void add_figures(JsonLine& line, const StrictResult& strict, const StrictLine& figures);
 
 /// Writes per_query.jsonl (one line a ranking, every figure of it and, with a split, its part) and, under
 /// product1m_official, odd_lines.jsonl.

@@ -30,11 +30,14 @@ class TextLines {
   /// start.
   void for_each_in(std::string_view part, const std::function<void(int64_t line, std::string_view text)>& visit) const;
 
+  /// How many lines there are before one of the parts. Counts them.
+  int64_t lines_before(std::string_view part) const;
+
   const std::filesystem::path& path() const { return path_; }
   std::string_view bytes() const;
 
  private:
-  int64_t lines_before(std::string_view part) const;
+  void check(std::string_view text, std::string_view part, int64_t line) const;
 
   std::filesystem::path path_;
   MappedFile file_;

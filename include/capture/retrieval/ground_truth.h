@@ -29,6 +29,7 @@ class GroundTruth {
   /// A gallery item's label is the first that is listed for it. Query lists are merged. An id that stands in a list
   /// twice, or in two query lists, keeps its first place and takes its last labels, and is noted as odd.
   GroundTruth(const ProductList& gallery, std::span<const ProductList> queries);
+  GroundTruth(const LabelList& gallery, std::span<const LabelList> queries);
 
   int32_t gallery_size() const { return static_cast<int32_t>(item_labels_.size()); }
   const IdTable& items() const { return items_; }
@@ -42,6 +43,8 @@ class GroundTruth {
   /// kUnknown when no query list has such an id.
   int32_t find_query(std::string_view id) const { return query_ids_.find(id); }
 
+  /// Labels are numbered from 0.
+  int32_t label_count() const { return labels_.size(); }
   std::string_view label_name(int32_t label) const { return labels_.id(label); }
   /// How many gallery items carry the label.
   int64_t items_with(int32_t label) const { return label_items_[static_cast<size_t>(label)]; }
@@ -51,9 +54,12 @@ class GroundTruth {
   const std::vector<OddLine>& odd() const { return odd_; }
 
  private:
-  int32_t label(const std::string& name);
-  void add_gallery(const ProductList& gallery);
-  void add_queries(const ProductList& queries);
+  int32_t label(std::string_view name);
+  template <class List>
+  void add_gallery(const List& list);
+  template <class List>
+  void add_queries(const List& list);
+  void count_positives();
 
   IdTable items_;
   IdTable query_ids_;

@@ -1,8 +1,9 @@
 // Ids and their numbers, for hundreds of millions of look-ups.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,11 +26,19 @@ class IdTable {
   /// kUnknown when it was never added.
   int32_t find(std::string_view id) const { return find(key_of(id), id); }
 
-  /// Appends the number of every part of `text` between commas: one more than there are commas.
-  void find_all(std::string_view text, std::vector<int32_t>& numbers) const;
+  /// Numbers the parts of `text` between commas, `most` at most: without that bound one more than there are commas. The
+  /// numbers stand in `scratch`, which grows as it must and may be used again, until its next use.
+  std::span<const int32_t> find_all(std::string_view text, size_t most, std::vector<int32_t>& scratch) const;
 
-  int32_t size() const { return static_cast<int32_t>(ids_.size()); }
-  std::string_view id(int32_t number) const { return ids_[static_cast<size_t>(number)]; }
+  /// Makes room for this many ids at once.
+  void reserve(size_t ids);
+
+  int32_t size() const { return static_cast<int32_t>(ends_.size()) - 1; }
+  /// Valid until the next id is added.
+  std::string_view id(int32_t number) const {
+    const size_t* const end = ends_.data() + number;
+    return std::string_view(bytes_).substr(end[0], end[1] - end[0]);
+  }
 
  private:
   /// The bytes of an id with its length + 1 in the last one; of a longer id, its checksum. Never zero, so that zero can
@@ -37,7 +46,7 @@ class IdTable {
   struct Key {
     uint64_t low = 0;
     uint64_t high = 0;
-    bool operator==(const Key&) const = default;
+    bool operator==(const Key& other) const { return ((low ^ other.low) | (high ^ other.high)) == 0; }
   };
   class Batch;
 
@@ -53,7 +62,8 @@ class IdTable {
   std::vector<Key> keys_;  // a power of two, at most a third of them taken; a key stands at its place or soon after
   std::vector<int32_t> numbers_;
   int shift_ = 0;
-  std::vector<std::string> ids_;
+  std::string bytes_;               // of all ids
+  std::vector<size_t> ends_ = {0};  // [number] is where the id begins, [number + 1] where it ends
 };
 
 }  // namespace capture

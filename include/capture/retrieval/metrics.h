@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "capture/retrieval/ground_truth.h"
 
@@ -28,10 +29,6 @@ struct OfficialScores {
   OfficialFault fault = OfficialFault::none;
 };
 
-/// `query` may be null: an unknown one. k = min(N, positives as listed, ranked items). `items` may hold kUnknown.
-OfficialScores official_scores(const GroundTruth& truth, const GroundTruthQuery* query, std::span<const int32_t> items,
-                               int64_t n);
-
 /// One ranking, one N, under strict, the standard definition.
 struct StrictScores {
   double average_precision = 0;  ///< sum over hits among the first N of hits so far / rank, over min(R, N)
@@ -41,15 +38,42 @@ struct StrictScores {
   double label_coverage = 0;     ///< distinct query labels among the first N / distinct query labels
 };
 
-/// R = query.positives, which must not be 0; no item may stand twice.
-StrictScores strict_scores(const GroundTruth& truth, const GroundTruthQuery& query, std::span<const int32_t> items,
-                           int64_t n);
+/// Where the hits of a ranking are. Looked up once, they give its figures at every N. Used again, it keeps its memory.
+class Hits {
+ public:
+  explicit Hits(const GroundTruth& truth) : truth_(truth) {}
 
-/// Hits among the first R, over R.
-double r_precision(const GroundTruth& truth, const GroundTruthQuery& query, std::span<const int32_t> items);
+  /// Looks at the first `depth` items of a ranking, which may hold kUnknown. What it is given must outlive its use.
+  void find(const GroundTruthQuery& query, std::span<const int32_t> items, int64_t depth);
 
-/// 1 / rank of the first hit, 0 without one, over the whole ranking.
-double reciprocal_rank(const GroundTruth& truth, const GroundTruthQuery& query, std::span<const int32_t> items);
+  /// n must be at most the depth. k = min(n, positives as listed, ranked items).
+  OfficialScores official(int64_t n);
+
+  // The figures of strict: R = positives of the query, which must not be 0; no item may stand twice.
+
+  /// n must be at most the depth.
+  StrictScores strict(int64_t n);
+  /// Hits among the first R, over R. R must be at most the depth.
+  double r_precision() const;
+  /// 1 / rank of the first hit, 0 without one, over the whole ranking.
+  double reciprocal_rank() const;
+
+ private:
+  int64_t among_first(int64_t n) const;
+  int64_t count_labels(int64_t hits);
+  void score_recall(int64_t n, OfficialScores& scores);
+
+  const GroundTruth& truth_;
+  const GroundTruthQuery* query_ = nullptr;
+  std::span<const int32_t> items_;
+  std::vector<int32_t> wanted_;    // by label + 1: its index among the query's distinct labels, from 1; 0: not wanted
+  std::vector<int32_t> places_;    // of the hits, from 0, in order
+  std::vector<int32_t> labels_;    // of the hits, as indices among the query's distinct labels
+  std::vector<double> sums_;       // [h]: over the first h hits, hits so far / rank
+  int64_t first_unknown_ = 0;      // place of the first item that the gallery lacks
+  std::vector<int64_t> counts_;    // by distinct label: hits counted by count_labels()
+  std::vector<int32_t> in_order_;  // the labels with hits, in order of their first
+};
 
 /// Whether the gallery item shows a product of the query.
 bool is_hit(const GroundTruth& truth, const GroundTruthQuery& query, int32_t item);

@@ -7,7 +7,11 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#include "capture/base/text_lines.h"
 
 namespace capture {
 
@@ -46,6 +50,50 @@ struct ProductList {
 /// UserError, naming file and line, when the file cannot be read, is empty or not UTF-8, or a line has fewer than five
 /// fields. Fields past the fifth are passed over, as the published script does, and noted under `odd`.
 ProductList read_product_list(const std::filesystem::path& path);
+
+/// What evaluation needs of a product list, ids and labels, as views of the file, which stays mapped.
+class LabelList {
+ public:
+  struct Row {
+    std::string_view id;
+    std::span<const std::string_view> labels;  ///< as in ListedProduct; views that live as long as the list
+    int64_t line = 0;
+  };
+
+  /// Reads on every core. Same errors as read_product_list().
+  explicit LabelList(const std::filesystem::path& path);
+
+  std::string name() const { return lines_.path().string(); }
+  size_t size() const { return size_; }
+  /// Lines with more than five fields.
+  const std::vector<OddLine>& odd() const { return odd_; }
+  /// "list.txt:12".
+  std::string where(const Row& row) const { return file_and_line(lines_.path(), row.line); }
+  /// Of the file's bytes. Reads them all.
+  uint64_t checksum() const { return capture::checksum(lines_.bytes()); }
+
+  /// Calls `visit(row)` for every line, in order.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const Part& part : parts_) {
+      for (const Row& row : part.rows) visit(row);
+    }
+  }
+
+ private:
+  struct Part {
+    std::vector<Row> rows;
+    std::vector<std::string_view> labels;        // of all rows
+    std::vector<std::pair<size_t, size_t>> odd;  // row, fields
+  };
+
+  Part read(std::string_view text) const;
+
+  TextLines lines_;
+  std::vector<Part> parts_;
+  size_t size_ = 0;
+  std::vector<OddLine> odd_;
+};
 
 /// Writes the list in the same format, all or nothing. Line breaks and separators inside a caption become spaces.
 /// UserError when an id or a label could not be read back as it is.

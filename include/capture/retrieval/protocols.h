@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,9 +39,6 @@ struct OfficialResult {
   std::vector<OfficialMeans> means(QueryGroup group) const;
 };
 
-/// Every line counts, the odd ones as the published script counts them.
-OfficialResult evaluate_official(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at);
-
 struct StrictMeans {
   std::vector<StrictScores> at = {};  ///< one a cutoff; every member a mean
   double r_precision = 0;
@@ -64,13 +62,6 @@ struct StrictResult {
   StrictMeans means(QueryGroup group) const;
 };
 
-/// UserError, naming the first offence and counting the others, when a list names a gallery id twice, names a query
-/// twice with other labels or has a line with too many fields; a ranked query is in no list, is ranked twice or ranks
-/// nothing; a listed query is not ranked; a ranking holds an id that the gallery lacks, or an id twice; or a query has
-/// no positive in the gallery. The last kind alone is left out instead when `skip_unanswerable` is set.
-StrictResult evaluate_strict(const GroundTruth& truth, const Rankings& rankings, std::span<const int64_t> at,
-                             bool skip_unanswerable);
-
 enum class Protocol { product1m_official, strict, both };
 
 struct EvaluationOptions {
@@ -85,8 +76,32 @@ struct Evaluation {
   std::optional<StrictResult> strict;
 };
 
-/// Strict comes first, so that what it refuses costs no time.
+/// Figures of rankings, computed on every core. Under product1m_official every line counts, the odd ones as the
+/// published script counts them.
+///
+/// strict: UserError, naming the first offence and counting the others, when a list names a gallery id twice, names a
+/// query twice with other labels or has a line with too many fields; a ranked query is in no list, is ranked twice or
+/// ranks nothing; a listed query is not ranked; a ranking holds an id that the gallery lacks, or an id twice; or a
+/// query has no positive in the gallery. The last kind alone is left out instead when `skip_unanswerable` is set.
 Evaluation evaluate(const GroundTruth& truth, const Rankings& rankings, const EvaluationOptions& options);
+
+/// A ranking file and its figures.
+struct EvaluatedFile {
+  Rankings rankings;  ///< unless items were to be kept, without them, and with the first unknown id of a line alone
+  Evaluation evaluation;
+};
+
+/// What to keep of a ranking file besides its figures.
+struct KeptOfFile {
+  bool items = false;
+  bool checksum = false;
+};
+
+/// The same of a ranking file, each line of which is measured as it is read: what is not kept takes no memory. Under
+/// product1m_official alone, and when items are not kept, no line is looked at past the greatest cutoff: no figure
+/// depends on what stands there. UserError also where read_rankings() has one.
+EvaluatedFile evaluate_file(const std::filesystem::path& path, const GroundTruth& truth,
+                            const EvaluationOptions& options, const KeptOfFile& keep);
 
 /// {"top10": {"mAP", "Prec", "mAR"}, …}.
 Json to_json(const OfficialResult& result, QueryGroup group);

@@ -9,6 +9,13 @@ namespace capture {
 
 ListLine parse_list_line(std::string_view line) {
   ListLine parsed;
+  parse_list_line(line, parsed);
+  return parsed;
+}
+
+void parse_list_line(std::string_view line, ListLine& parsed) {
+  parsed.fields = 0;
+  parsed.labels.clear();
   std::string_view labels;
   const std::array<std::string_view*, 5> parts = {&parsed.id, &parsed.caption, &parsed.source_url, &parsed.mirror_url,
                                                   &labels};
@@ -21,7 +28,6 @@ ListLine parse_list_line(std::string_view line) {
                "id#####caption#####source url#####mirror url#####labels");
   }
   split(labels, "#;#", [&](std::string_view label) { parsed.labels.push_back(label); });
-  return parsed;
 }
 
 }  // namespace capture

@@ -78,14 +78,17 @@ void write_systems(OutputFolder& output, const GroundTruth& truth, const std::ve
     for (size_t i = 0; i < rankings; ++i) {
       const size_t q = official ? i % queries : strict->lines[i].ranking;
       const GroundTruthQuery& query = truth.query(static_cast<int32_t>(q));
-      Json json = {{"system", system.name},
-                   {"query", query.id},
-                   {"group", name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single)}};
-      if (official) add_figures(json, *official, i);
+      std::string text;
+      JsonLine line(text);
+      line.add("system", system.name);
+      line.add("query", query.id);
+      line.add("group", name_of(query.several_products() ? QueryGroup::multi : QueryGroup::single));
+      if (official) add_figures(line, *official, i);
       if (strict && next_strict < strict->lines.size() && strict->lines[next_strict].ranking == q) {
-        add_figures(json, *strict, strict->lines[next_strict++]);
+        add_figures(line, *strict, strict->lines[next_strict++]);
       }
-      file.write(to_line(json) + "\n");
+      line.end();
+      file.write(text);
     }
   }
   file.commit();

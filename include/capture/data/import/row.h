@@ -59,4 +59,7 @@ struct ListLine {
 /// than five fields.
 ListLine parse_list_line(std::string_view line);
 
+/// The same, using the memory of `parsed` again. After an error it holds nothing of use.
+void parse_list_line(std::string_view line, ListLine& parsed);
+
 }  // namespace capture
