@@ -157,6 +157,19 @@ class Official(EvalTest):
                  if line["where"].startswith(str(self.folder / "rankings.txt")) and "as 0" in line["effect"]}
         self.assertEqual(named, lost)
 
+    def test_what_is_written_besides_changes_no_figure(self):
+        for seed in range(6):
+            case = Case(seed, odd=True).write(self.folder)
+            protocol = ["--protocol", "product1m_official"]
+            alone = self.figures(case, *protocol, cutoffs=[1, 3])
+            lines = (self.output / "per_query.jsonl").read_text()
+            besides = self.figures(case, *protocol, "--trec", "--report", cutoffs=[1, 3])
+            with self.subTest(seed=seed):
+                self.assertEqual(besides["product1m_official"], alone["product1m_official"])
+                self.assertEqual(besides["groups"], alone["groups"])
+                self.assertEqual(besides["inputs"], alone["inputs"])
+                self.assertEqual((self.output / "per_query.jsonl").read_text(), lines)
+
     def test_names_every_line_that_the_script_gives_up_on(self):
         case = Case(1, odd=False)
         case.gallery = [row("g1", ["cup"]), row("g2", ["pan"])]
