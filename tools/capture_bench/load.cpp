@@ -11,6 +11,7 @@
 #include "bench.h"
 #include "capture/base/config.h"
 #include "capture/base/error.h"
+#include "capture/base/memory.h"
 #include "capture/base/trace.h"
 #include "capture/data/loader.h"
 #include "capture/tensor/runtime.h"
@@ -100,7 +101,7 @@ void take_epoch(Loader& loader, Measured& measured, const at::Tensor& weights, T
   measured.seconds += seconds;
   measured.processor += processor_time() - processor;
   measured.rates.push_back((measured.samples - before) / seconds);
-  measured.anonymous = std::max(measured.anonymous, anonymous_memory());
+  measured.anonymous = std::max(measured.anonymous, static_cast<double>(anonymous_memory()) / (1 << 20));
 }
 
 Measured measure(const Arguments& arguments, const Dataset& dataset, const Tokenizer& tokenizer) {

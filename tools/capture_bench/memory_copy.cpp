@@ -6,9 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <string>
 #include <thread>
 
 #include "capture/base/error.h"
@@ -88,16 +86,6 @@ void drop_cached(const std::filesystem::path& file) {
   // Pages that wait to be written cannot be dropped.
   ::fsync(descriptor.number());
   ::posix_fadvise(descriptor.number(), 0, 0, POSIX_FADV_DONTNEED);
-}
-
-double anonymous_memory() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  double kib = 0;
-  while (status >> word) {
-    if (word == "RssAnon:") status >> kib;
-  }
-  return kib / 1024.0;
 }
 
 }  // namespace capture

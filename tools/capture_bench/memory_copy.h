@@ -17,7 +17,4 @@ double sequential_read_rate(const std::vector<std::filesystem::path>& files);
 /// Drops what the page cache holds of a file.
 void drop_cached(const std::filesystem::path& file);
 
-/// MiB of memory that this process holds and that is no mapped file.
-double anonymous_memory();
-
 }  // namespace capture

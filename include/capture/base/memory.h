@@ -1,10 +1,20 @@
-// How the C library deals with memory that is freed.
+// Memory of this process and of the machine, and what the C library does with memory that is freed.
 #pragma once
+
+#include <cstdint>
+#include <filesystem>
 
 namespace capture {
 
 /// For the rest of the process, freed memory stays with it. Work that takes and frees large blocks a sample or a step
 /// at a time otherwise has the kernel map and clear the same pages again and again. Call it before threads start.
 void keep_freed_memory();
+
+/// Bytes of RAM that this process holds and that no file backs; 0 where the system does not tell.
+int64_t anonymous_memory();
+
+/// Bytes of RAM that processes here could still take without swapping, the limits of the control groups (v2) that this
+/// one is in counted; 0 where the system does not tell. `system` is the root of the file system.
+int64_t available_memory(const std::filesystem::path& system = "/");
 
 }  // namespace capture

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "capture/base/json.h"
+
 namespace capture {
 
 /// Spans of time by thread, kept in memory until they are written. Thread-safe.
@@ -28,6 +30,12 @@ class Trace {
   /// How many spans were not kept.
   int64_t left_out() const;
 
+  /// Spans that are added from here on are not kept.
+  void stop();
+
+  /// The threads' names and the spans as events of the format, in microseconds since `origin`, of process `process`.
+  Json events(Clock::time_point origin, int64_t process) const;
+
   /// Writes a JSON file. UserError when that fails.
   void write(const std::filesystem::path& path) const;
 
@@ -43,6 +51,7 @@ class Trace {
   std::map<int64_t, std::string> threads_;
   std::vector<Span> spans_;
   int64_t left_out_ = 0;
+  bool stopped_ = false;
   Clock::time_point origin_ = Clock::now();
 };
 
