@@ -6,6 +6,7 @@
 
 #include "capture/model/attention.h"
 #include "linear_product.h"
+#include "recompute.h"
 
 namespace capture {
 
@@ -80,7 +81,7 @@ at::Tensor CoBlockImpl::forward_some(const at::Tensor& x, const Sequences& seque
 }
 
 at::Tensor CoStackImpl::forward(at::Tensor x, const Sequences& sequences, size_t count) const {
-  for (size_t i = 0; i < count; ++i) x = layers[i]->forward(x, sequences);
+  for (size_t i = 0; i < count; ++i) x = forward_layer(recomputes, layers[i], x, sequences);
   return x;
 }
 

@@ -297,6 +297,11 @@ void HybridStreamModelImpl::pack(at::ScalarType type) {
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_some=*/i + 1 == blocks.size());
 }
 
+void HybridStreamModelImpl::recompute(Recompute which) {
+  co_transformer->recomputes = which != Recompute::none;
+  text_stream->recomputes = image_stream->recomputes = cross->recomputes = which == Recompute::all;
+}
+
 at::Tensor HybridStreamModelImpl::token_scores(const at::Tensor& text_sequence) const {
   return token_head->forward(text_sequence, text_embedding->word->weight);
 }

@@ -4,6 +4,7 @@
 
 #include "capture/model/attention.h"
 #include "packed_add_norm.h"
+#include "recompute.h"
 
 namespace capture {
 
@@ -57,13 +58,13 @@ at::Tensor TransformerLayerImpl::forward_first(const at::Tensor& x, const Sequen
 }
 
 at::Tensor StreamImpl::forward(at::Tensor x, const Sequences& sequences) const {
-  for (const auto& layer : layers) x = layer->forward(x, sequences);
+  for (const auto& layer : layers) x = forward_layer(recomputes, layer, x, sequences);
   return x;
 }
 
 at::Tensor StreamImpl::forward_first(at::Tensor x, const Sequences& sequences) const {
   if (layers.empty()) return first_of_each(x, sequences);
-  for (size_t i = 0; i + 1 < layers.size(); ++i) x = layers[i]->forward(x, sequences);
+  for (size_t i = 0; i + 1 < layers.size(); ++i) x = forward_layer(recomputes, layers[i], x, sequences);
   return layers.back()->forward_first(x, sequences);
 }
 
@@ -98,7 +99,13 @@ std::pair<at::Tensor, at::Tensor> CrossStreamImpl::forward(at::Tensor text, at::
                                                            const Sequences& text_sequences,
                                                            const Sequences& region_sequences) const {
   for (const auto& layer : layers) {
-    std::tie(text, regions) = layer->forward(text, regions, text_sequences, region_sequences);
+    const auto both = [=](const Tensors& sides) -> Tensors {
+      const auto [left, right] = layer->forward(sides[0], sides[1], text_sequences, region_sequences);
+      return {left, right};
+    };
+    const Tensors sides = recomputes ? recomputed(both, {text, regions}, layer->parameters()) : both({text, regions});
+    text = sides[0];
+    regions = sides[1];
   }
   return {text, regions};
 }

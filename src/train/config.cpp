@@ -49,6 +49,13 @@ void TrainerOptions::visit(FieldVisitor& f) {
           "How long after SIGTERM, SIGINT or SIGUSR1 the step in flight and its checkpoint may take; then the process "
           "ends and the last complete checkpoint stands. 0: as long as it takes.",
           {0.0, 1e6});
+  f.choice("recompute", recompute,
+           "Gradient checkpointing: layers that keep only their inputs and are computed again in the backward pass, "
+           "which takes less memory, more time, and changes no number.",
+           Choices<Recompute>{
+               {"none", Recompute::none}, {"co_transformer", Recompute::co_transformer}, {"all", Recompute::all}});
+  f.field("profile_steps", profile_steps,
+          "Steps to record, after the first three of a run, in the run folder's trace.json; 0: none.", {0, 100});
 }
 
 void TrainConfig::visit(FieldVisitor& f) {
@@ -85,7 +92,7 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 14> kHarmless = {
+  static constexpr std::array<std::string_view, 16> kHarmless = {
       "loader.workers",
       "loader.prefetch_megabytes",
       "loader.prefetch",
@@ -97,6 +104,8 @@ ResumeEffect resume_effect(const std::string& key) {
       "trainer.best_metric",
       "trainer.stop_deadline_seconds",
       "trainer.checkpoint_in_background",
+      "trainer.recompute",
+      "trainer.profile_steps",
       "data.validation",
       "distributed.timeout_seconds",
       "distributed.overlap",

@@ -118,6 +118,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
     initialized = start_from(request.init, *model);
   }
   group.use(parts.device);
+  model->recompute(config.trainer.recompute);
   model->to(parts.device);
   model->train();
 

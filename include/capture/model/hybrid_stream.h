@@ -81,6 +81,9 @@ class HybridStreamModelImpl : public torch::nn::Module {
   /// it was done and no weight changed.
   void pack(at::ScalarType type);
 
+  /// From now on training recomputes these layers in its backward pass.
+  void recompute(Recompute which);
+
   /// text_sequence rows [..., P] → scores over the vocabulary.
   at::Tensor token_scores(const at::Tensor& text_sequence) const;
   /// region_sequence rows [..., P] → predicted features or class scores.

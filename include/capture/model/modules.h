@@ -71,6 +71,7 @@ class StackImpl : public torch::nn::Module {
   bool empty() const { return layers.empty(); }
 
   std::vector<Layer> layers;
+  bool recomputes = false;  ///< in training, keep each layer's inputs alone; see Recompute
 };
 
 }  // namespace capture

@@ -43,6 +43,14 @@ enum class CoInitialisation {
   normal,  ///< 0.02 as well, which is what the published code ends up with
 };
 
+/// Which layers keep nothing but their inputs for the backward pass, and are computed a second time there: memory for
+/// time. It changes no number.
+enum class Recompute {
+  none,
+  co_transformer,  ///< its blocks but the last
+  all,             ///< the layers of the streams and the cross layers too
+};
+
 struct HybridStreamModelOptions {
   int64_t width = 768;
   int64_t projection_width = 512;   ///< of the contrastive projections and of the outputs

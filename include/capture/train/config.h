@@ -48,6 +48,8 @@ struct TrainerOptions {
   BestMetric best_metric = BestMetric::loss;
   int64_t max_bad_steps = 10;
   double stop_deadline_seconds = 0;
+  Recompute recompute = Recompute::none;
+  int64_t profile_steps = 0;
 
   void visit(FieldVisitor& f);
 };
