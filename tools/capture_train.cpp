@@ -7,6 +7,7 @@
 #include "capture/base/log.h"
 #include "capture/base/rank_log.h"
 #include "capture/train/pretrain.h"
+#include "capture_train/batch_sizes.h"
 #include "capture_train/launch.h"
 #include "common/program.h"
 
@@ -17,6 +18,7 @@ Example:
   capture_train --config configs/demo.json --output runs/demo
   capture_train --config configs/demo.json --output runs/demo --resume auto    # after an interruption
   capture_train --config configs/demo.json --output runs/demo --launch 2       # two processes on this machine
+  capture_train --config configs/capture_product1m.json --find-batch-size       # what fits, and what is fastest
 
 Under torchrun --no-python or Slurm's srun, each process finds its rank in the environment (docs/clusters.md).
 SIGTERM, SIGINT and SIGUSR1 finish the step, write a checkpoint and end with 128 + the signal's number; a second SIGTERM
@@ -29,6 +31,9 @@ struct Arguments {
   std::string resume = "never";
   std::string init;
   int64_t launch = 0;
+  int64_t profile = 0;
+  bool find_batch_size = false;
+  double memory = 0;
   bool help_config = false;
   bool print_schema = false;
 };
@@ -43,6 +48,13 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors");
   app.add_option("--launch", arguments.launch, "Train in this many processes on this machine")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--profile", arguments.profile, "Record this many steps in trace.json; sets trainer.profile_steps")
+      ->check(CLI::Range(1, 100));
+  auto* find = app.add_flag("--find-batch-size", arguments.find_batch_size,
+                            "Try batches of 1, 2, 4, ... pairs; print samples/s and memory of each, and end");
+  app.add_option("--memory", arguments.memory, "GiB of RAM that --find-batch-size may take on a CPU")
+      ->needs(find)
+      ->check(CLI::Range(0.01, 1e6));
   app.add_flag("--help-config", arguments.help_config, "Print every configuration key and end");
   app.add_flag("--print-schema", arguments.print_schema, "Print the configuration's JSON Schema and end");
   app.footer(kFooter);
@@ -54,7 +66,9 @@ capture::TrainRequest request_of(const Arguments& arguments) {
         {.what = "--config is missing", .hint = "start from configs/demo.json, or see --help-config"});
   }
   capture::TrainRequest request;
-  capture::read_options(capture::read_config(arguments.config, arguments.settings), request.config);
+  std::vector<std::string> settings = arguments.settings;
+  if (arguments.profile > 0) settings.push_back("trainer.profile_steps=" + std::to_string(arguments.profile));
+  capture::read_options(capture::read_config(arguments.config, settings), request.config);
   request.output = arguments.output.empty()
                        ? std::filesystem::path("runs") / std::filesystem::path(arguments.config).stem()
                        : std::filesystem::path(arguments.output);
@@ -103,6 +117,10 @@ int main(int argc, char** argv) {
       return;
     }
     const capture::TrainRequest request = request_of(arguments);
+    if (arguments.find_batch_size) {
+      capture::print_batch_sizes(request.config, arguments.memory);
+      return;
+    }
     if (arguments.launch > 0) {
       const int64_t patience = std::min<int64_t>(30, request.config.distributed.timeout_seconds + 5);
       interrupted =

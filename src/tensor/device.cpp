@@ -21,6 +21,8 @@ bool load_cuda(std::string& reason) {
     reason = "no GPU answers on this machine";
     return false;
   }
+  // On Hopper, the backward pass of cuDNN's attention with a mask gives NaN; LibTorch's other kernels take its place.
+  at::globalContext().setSDPUseCuDNN(false);
   return true;
 }
 

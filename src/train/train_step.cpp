@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <mutex>
@@ -85,21 +86,27 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
     objective.contrastive *= shares[i].pairs;
     PretrainingLosses loss;
     {
+      RECORD_USER_SCOPE("forward");
       const AutocastScope autocast(device_, config_.trainer.precision);
       loss = losses_of(*model_, batches[i], device_, objective, group_);
     }
     if (reducer_ && i + 1 == batches.size()) reducer_->begin();
     // Where nothing is masked and nothing else is asked for, there is nothing to learn.
-    if (loss.total.requires_grad()) loss.total.backward();
+    if (loss.total.requires_grad()) {
+      RECORD_USER_SCOPE("backward");
+      loss.total.backward();
+    }
     const at::NoGradGuard no_gradient;
     at::Tensor values = at::stack({loss.total.detach(), loss.masked_tokens * shares[i].tokens,
                                    loss.masked_regions * shares[i].regions, loss.contrastive * shares[i].pairs});
     losses = i == 0 ? values : losses + values;
   }
   if (reducer_) {
+    RECORD_USER_SCOPE("reduce");
     reducer_->finish();
     group_.average({losses});
   }
+  RECORD_USER_SCOPE("update");
   const at::Tensor norm = optimizer_.step(rate_factor, losses);
   optimizer_.clear_gradients();
   return at::cat({losses, norm.unsqueeze(0)});

@@ -12,6 +12,7 @@
 #include "capture/data/sampler.h"
 #include "capture/model/weights.h"
 #include "capture/tensor/safetensors.h"
+#include "capture/train/profile.h"
 
 namespace capture {
 
@@ -50,6 +51,7 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       group_(group),
       optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
       train_step_(model_, optimizer_, config, parts.device, group),
+      copier_(parts.device),
       length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())) {
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
@@ -101,13 +103,17 @@ TrainOutcome Trainer::run() {
   }
   int signal = 0;
   if (step_ < length_.total_steps) {
-    Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, plan());
+    StepProfiler profiler(group_.rank() == 0 ? config_.trainer.profile_steps : 0, parts_.device,
+                          folder_.path() / "trace.json");
+    LoaderPlan loader_plan = plan();
+    loader_plan.trace = profiler.trace();
+    Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, loader_plan);
     TORCH_INTERNAL_ASSERT(loader.batches_per_epoch() == length_.batches_per_epoch);
     const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
     ProgressBar progress("training", length_.total_steps * pairs, "samples");
     window_start_ = Clock::now();
     while (step_ < length_.total_steps && signal == 0) {
-      take_step(loader);
+      profiler.step([&] { take_step(loader); });
       notice_failed_save();
       signal = signal_of_any(stop);
       if (group_.rank() == 0) progress.update(step_ * pairs, note_);
@@ -127,6 +133,7 @@ void Trainer::take_step(Loader& loader) {
     auto batch = loader.next();
     TORCH_INTERNAL_ASSERT(batch && batch->index == first + static_cast<int64_t>(batches.size()));
     samples += static_cast<int64_t>(batch->samples.size()) * group_.world_size();
+    copier_.move(*batch);
     batches.push_back(std::move(*batch));
   }
   const double factor = learning_rate_factor(config_.schedule, step_, length_.total_steps);

@@ -11,6 +11,7 @@
 
 #include "capture/base/progress.h"
 #include "capture/data/loader.h"
+#include "capture/train/batch_copier.h"
 #include "capture/train/checkpoint_writer.h"
 #include "capture/train/config.h"
 #include "capture/train/meter.h"
@@ -95,6 +96,7 @@ class Trainer {
   const ProcessGroup& group_;
   Optimizer optimizer_;
   TrainStep train_step_;
+  BatchCopier copier_;
   RunLength length_;
   std::optional<RunLog> log_;  // on rank 0, as is
   std::optional<CheckpointWriter> writer_;

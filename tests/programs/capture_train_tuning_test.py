@@ -1,0 +1,61 @@
+"""capture_train's ways to find out what a run costs: a trace of a few steps, gradient checkpointing, and batch sizes."""
+import json
+import re
+import subprocess
+import unittest
+
+from capture_train_test import BIN, TrainCase, setUpModule, tearDownModule  # noqa: F401: unittest calls the last two
+
+
+class Tuning(TrainCase):
+    def test_a_trace_shows_steps_and_loader_and_changes_nothing(self):
+        self.must_train("plain", "--set", "trainer.steps=8")
+        done = self.must_train("traced", "--set", "trainer.steps=8", "--profile", 2)
+        self.assertSameRun("plain", "traced")
+        self.assertIn("2 steps recorded in", done.stderr)
+        events = json.loads((self.folder / "traced" / "trace.json").read_text())["traceEvents"]
+        names = [event.get("name") for event in events]
+        for name in ("step 1", "step 2"):
+            self.assertEqual(names.count(name), 1)
+        # Two batches a step, four gradients of them.
+        self.assertEqual([names.count(name) for name in ("forward", "backward", "update")], [4, 4, 2])
+        self.assertIn("decode", names)
+        self.assertIn("loader 0", [event["args"]["name"] for event in events if event.get("name") == "thread_name"])
+        self.assertFalse((self.folder / "plain" / "trace.json").exists())
+
+    def test_recomputing_layers_changes_nothing(self):
+        self.must_train("plain", "--set", "trainer.steps=8")
+        for which in ("co_transformer", "all"):
+            self.must_train(which, "--set", "trainer.steps=8", "--set", f"trainer.recompute={which}")
+            self.assertSameRun("plain", which)
+        done = self.must_train("plain", "--resume", "auto", "--set", "trainer.steps=8", "--set", "trainer.recompute=all")
+        self.assertNotIn("differs", done.stderr)
+
+    def find(self, *arguments):
+        command = [BIN / "capture_train", "--config", self.config, "--find-batch-size", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=self.folder)
+
+    def test_batch_sizes_double_until_the_data_ends(self):
+        done = self.find()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = re.findall(r"^ *(\d+) +([\d.]+) +(\d+)$", done.stdout, re.MULTILINE)
+        self.assertEqual([int(size) for size, _, _ in rows], [1, 2, 4, 8, 16])
+        for _, rate, memory in rows:
+            self.assertGreater(float(rate), 0)
+            self.assertGreater(int(memory), 0)
+        self.assertIn("largest: 16 (the training data has 22 pairs, too few for a batch of 32)", done.stdout)
+        self.assertRegex(done.stdout, r"fastest: \d+\n")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["config.json"])
+
+    def test_batch_sizes_stop_before_memory_is_full(self):
+        done = self.find("--memory", 0.05)  # less than LibTorch alone takes
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"largest: 2 \(a batch of 4 would need about 0\.\d\d GiB of memory, and 0\.05 GiB may be used\)")
+
+    def test_memory_belongs_to_the_search(self):
+        self.assertEqual(self.train("new", "--memory", 1).returncode, 2)
+        self.refused(self.find("--set", "trainer.device=cuda:7"), "cuda:7")
+
+
+if __name__ == "__main__":
+    unittest.main()

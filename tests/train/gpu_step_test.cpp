@@ -1,0 +1,107 @@
+// Training steps on a GPU, where there is one.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "capture/tensor/device.h"
+#include "capture/train/batch_copier.h"
+#include "capture/train/profile.h"
+#include "capture/train/train_step.h"
+#include "capture/train/trainer.h"
+#include "common/testing.h"
+#include "data/letters.h"
+#include "data/support.h"
+
+namespace capture {
+namespace {
+
+class GpuStepTest : public ::testing::Test {
+ protected:
+  GpuStepTest() {
+    write_samples(folder_ / "train.capshard", small_layout(), 16);
+    data_.emplace(folder_.path());
+    config_.model.width = 32;
+    config_.model.projection_width = 16;
+    config_.model.vocabulary_size = letters_.vocabulary_size();
+    config_.model.feature_width = small_layout().feature_width;
+    config_.model.text_positions = 16;
+    config_.model.text = config_.model.image = {.layers = 2, .heads = 2, .feed_forward = 32};
+    config_.model.cross = {.layers = 2, .heads = 2, .width = 16};
+    config_.model.co_transformer = {.layers = 2, .heads = 2, .positions = 32, .first_region = 16};
+    config_.loader.max_tokens = 16;
+    config_.loader.batch_size = 8;
+    config_.masking.token_probability = config_.masking.region_probability = 0.3;
+    config_.optimizer.learning_rate = 1e-3;
+  }
+
+  /// The values of `count` steps of one batch each; `profiler` may be null.
+  std::vector<at::Tensor> train(at::Device device, int64_t count, StepProfiler* profiler = nullptr) const {
+    HybridStreamModel model(config_.model, 3);
+    model->recompute(config_.trainer.recompute);
+    model->to(device);
+    model->train();
+    Optimizer optimizer(named_parameters_of(*model), config_.optimizer);
+    TrainStep step(model, optimizer, config_, device, {});
+    const BatchCopier copier(device);
+    Loader loader(*data_, letters_, config_.loader, config_.masking,
+                  {.epochs = count, .pin_memory = device.is_cuda(), .packed = packs(config_, device)});
+    std::vector<at::Tensor> values;
+    for (int64_t number = 0; number < count; ++number) {
+      const auto run = [&] {
+        std::vector<Batch> batches;
+        batches.push_back(std::move(*loader.next()));
+        copier.move(batches.front());
+        values.push_back(step.run(batches, number, 1.0));
+      };
+      profiler == nullptr ? run() : profiler->step(run);
+    }
+    for (auto& value : values) value = value.cpu();
+    return values;
+  }
+
+  TemporaryFolder folder_;
+  Letters letters_;
+  std::optional<Dataset> data_;
+  TrainConfig config_;
+};
+
+TEST_F(GpuStepTest, GivesTheLossesOfTheCpu_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  config_.model.dropout = config_.model.attention_dropout = 0;
+  const auto expected = train(at::kCPU, 4);
+  const auto actual = train(gpu, 4);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(at::allclose(actual[i], expected[i], 1e-3, 1e-4)) << i << ": " << actual[i] << expected[i];
+  }
+}
+
+TEST_F(GpuStepTest, RecomputesWithTheSameDropout_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  config_.trainer.precision = Precision::bfloat16;
+  const auto expected = train(gpu, 4);
+  config_.trainer.recompute = Recompute::all;
+  const auto actual = train(gpu, 4);
+  // Sums of gradients in another order alone may differ.
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(at::allclose(actual[i], expected[i], 1e-2, 1e-3)) << i << ": " << actual[i] << expected[i];
+  }
+}
+
+TEST_F(GpuStepTest, NeverWaitsForTheGpu_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  const testing::Folder output;
+  for (const Recompute recompute : {Recompute::none, Recompute::all}) {
+    config_.trainer.recompute = recompute;
+    config_.trainer.precision = Precision::bfloat16;
+    {
+      StepProfiler profiler(4, gpu, output.path("trace.json"));
+      train(gpu, StepProfiler::kWarmUp + 4, &profiler);
+    }
+    EXPECT_TRUE(waits_in(read_json(output.path("trace.json")).root).empty());
+  }
+}
+
+}  // namespace
+}  // namespace capture
