@@ -1,5 +1,6 @@
 // One training step and one embedding pass of the model on synthetic pairs.
 #include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -31,6 +32,7 @@ struct Arguments {
   bool breakdown = false;
   std::string config;
   std::string device = "cpu";
+  Recompute recompute = Recompute::none;
 };
 
 std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
@@ -60,16 +62,22 @@ struct Bench {
       : arguments(given),
         runtime(tune_cpu_runtime(given.threads)),
         device(parse_device(given.device)),
-        model(configured_model(given.config), 42) {
+        model(configured_model(given.config), 42),
+        host(synthetic_batch(model->options(), given.batch, given.lengths, 42)) {
+    model->recompute(given.recompute);
     model->to(device);
-    SyntheticBatch batch = synthetic_batch(model->options(), given.batch, given.lengths, 42);
-    if (given.padded || !device.is_cpu()) {
-      inputs = to(batch.inputs, device);
-      targets = to(batch.targets, device);
-    } else {
-      packed_inputs = packed(batch.inputs);
-      targets = packed(batch.targets, batch.inputs);
+    if (!given.padded && device.is_cpu()) {
+      packed_inputs = packed(host.inputs);
+      targets = packed(host.targets, host.inputs);
     }
+    copy();
+  }
+
+  /// The batch onto the device, as every step of a run has to do it.
+  void copy() {
+    if (packed_inputs) return;
+    inputs = to(host.inputs, device);
+    targets = to(host.targets, device);
   }
 
   PretrainingLosses losses() const {
@@ -121,6 +129,10 @@ struct Bench {
                  {"seconds_max", *std::max_element(seconds.begin(), seconds.end())},
                  {"samples_per_s", static_cast<double>(arguments.batch) / middle},
                  {"peak_rss_mb", peak_memory()}};
+    if (!device.is_cpu()) {
+      const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+      line["peak_device_mb"] = stats.reserved_bytes[0].peak >> 20;
+    }
     line.update(more);
     std::printf("%s\n", to_line(line).c_str());
   }
@@ -129,6 +141,7 @@ struct Bench {
   CpuRuntime runtime;
   at::Device device;
   HybridStreamModel model;
+  SyntheticBatch host;
   PairBatch inputs;
   std::optional<PackedBatch> packed_inputs;  ///< instead, on the CPU
   MaskedTargets targets;
@@ -142,6 +155,7 @@ void run_train(const Arguments& arguments) {
   std::vector<double> losses;
   const auto step = [&] {
     PretrainingLosses result;
+    bench.copy();
     {
       const AutocastScope autocast(bench.device, arguments.precision);
       result = bench.losses();
@@ -162,6 +176,7 @@ void run_embed(const Arguments& arguments) {
   double sum = 0.0;
   const auto embed = [&] {
     const c10::InferenceMode inference;
+    bench.copy();
     const AutocastScope autocast(bench.device, arguments.precision);
     sum = bench.embeddings().text_pooled.sum().item<double>();
   };
@@ -172,7 +187,12 @@ void run_embed(const Arguments& arguments) {
 
 Benchmark add_train(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "One pretraining step: forward, backward, fused AdamW.");
-  return {command, [arguments = add_arguments(command)] { run_train(*arguments); }};
+  const auto arguments = add_arguments(command);
+  command->add_option("--recompute", arguments->recompute, "Layers to compute again in the backward pass.")
+      ->transform(one_of<Recompute>(
+          {{"none", Recompute::none}, {"co_transformer", Recompute::co_transformer}, {"all", Recompute::all}}))
+      ->default_str("none");
+  return {command, [arguments] { run_train(*arguments); }};
 }
 
 Benchmark add_embed(CLI::App& app) {
