@@ -36,9 +36,9 @@ TEST(StopRequest, LetsASecondSignalEndTheProcessButForOneAfterSigusr1) {
     std::raise(second);
     std::_Exit(0);
   };
-  EXPECT_EXIT(after_a_while(SIGTERM, SIGINT), testing::KilledBySignal(SIGINT), "");
+  EXPECT_EXIT(after_a_while(SIGTERM, SIGINT), ::testing::KilledBySignal(SIGINT), "");
   // Slurm sends its SIGTERM some time after --signal=USR1.
-  EXPECT_EXIT(after_a_while(SIGUSR1, SIGTERM), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(after_a_while(SIGUSR1, SIGTERM), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(StopRequest, IsForgottenByTheNextRun) {
