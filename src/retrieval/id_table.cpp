@@ -1,11 +1,12 @@
 #include "capture/retrieval/id_table.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstring>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 #include "capture/base/files.h"
@@ -35,19 +36,44 @@ uint64_t word(const char* bytes) {
   return std::endian::native == std::endian::little ? value : __builtin_bswap64(value);
 }
 
-/// Bit i is set when bytes[i] is a comma.
-uint64_t commas(const char* bytes) {
-  uint64_t bits = 0;
-#ifdef __SSE2__
-  for (size_t i = 0; i < kBlock; i += 16) {
-    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
-    const int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_set1_epi8(',')));
-    bits |= static_cast<uint64_t>(static_cast<uint32_t>(equal)) << i;
+/// Writes where the commas among the first `size` bytes are to `places`, and returns the end of what it wrote. Places
+/// further on may be written too, kBlock past that end at most.
+const char** plain_commas(const char* bytes, size_t size, const char** places) {
+  for (size_t i = 0; i < size; ++i) {
+    if (bytes[i] == ',') *places++ = bytes + i;
   }
-#else
-  for (size_t i = 0; i < kBlock; ++i) bits |= uint64_t{bytes[i] == ','} << i;
+  return places;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2,bmi,popcnt"))) const char** avx2_commas(const char* bytes, size_t size,
+                                                                    const char** places) {
+  // Ids of a usual length: so many commas in a block are written without a question, which could not be guessed.
+  constexpr size_t kUsual = 6;
+  const __m256i comma = _mm256_set1_epi8(',');
+  size_t i = 0;
+  for (; i + kBlock <= size; i += kBlock) {
+    const auto* const block = reinterpret_cast<const __m256i*>(bytes + i);
+    const auto low = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256(block), comma)));
+    const auto high =
+        static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256(block + 1), comma)));
+    uint64_t bits = uint64_t{high} << 32 | low;
+    const auto count = static_cast<size_t>(std::popcount(bits));
+    for (size_t k = 0; k < kUsual; ++k, bits &= bits - 1) places[k] = bytes + i + std::countr_zero(bits);
+    for (size_t k = kUsual; k < count; ++k, bits &= bits - 1) places[k] = bytes + i + std::countr_zero(bits);
+    places += count;
+  }
+  return plain_commas(bytes + i, size - i, places);
+}
 #endif
-  return bits;
+
+const char** commas(const char* bytes, size_t size, const char** places) {
+#ifdef __x86_64__
+  static const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+  if (avx2) return avx2_commas(bytes, size, places);
+#endif
+  return plain_commas(bytes, size, places);
 }
 
 }  // namespace
@@ -63,9 +89,7 @@ IdTable::Key IdTable::key_of(std::string_view id) {
 int32_t IdTable::find(Key key, std::string_view id) const {
   const size_t last = keys_.size() - 1;
   for (size_t place = place_of(key);; place = (place + 1) & last) {
-    if (keys_[place] == key && (id.size() <= kShort || this->id(numbers_[place]) == id)) {
-      return numbers_[place];
-    }
+    if (keys_[place] == key && (id.size() <= kShort || this->id(numbers_[place]) == id)) return numbers_[place];
     if (keys_[place] == Key{}) return kUnknown;
   }
 }
@@ -103,81 +127,76 @@ void IdTable::rebuild(size_t places) {
   for (int32_t number = 0; number < size(); ++number) insert(key_of(id(number)), number);
 }
 
-/// Ids that are looked up together: while one is on its way from memory, others are asked for.
+/// Ids that are looked up together. One thing is done to all of them before the next: no step waits for the one before,
+/// and while some keys are on their way from memory, others are asked for.
 class IdTable::Batch {
  public:
-  Batch(const IdTable& table, std::vector<int32_t>& numbers) : table_(table), numbers_(numbers) {}
+  /// What is searched for commas at a time: about a hundred ids.
+  static constexpr size_t kBytes = 20 * kBlock;
 
-  void add(Key key, const char* id, size_t size) {
-    const size_t place = table_.place_of(key);
-    __builtin_prefetch(&table_.keys_[place]);
-    __builtin_prefetch(&table_.numbers_[place]);
-    keys_[count_] = key;
-    places_[count_] = place;
-    ids_[count_] = {id, size};
-    if (++count_ == kSize) look_up();
+  explicit Batch(const IdTable& table) : table_(table) {}
+
+  /// Finds where the ids end that end before `end`; with `last`, one more ends there. Returns how many.
+  size_t split(const char* begin, const char* end, bool last) {
+    const char** const after = commas(begin, static_cast<size_t>(end - begin), ends_.data());
+    const auto count = static_cast<size_t>(after - ends_.data());
+    if (!last) return count;
+    ends_[count] = end;
+    return count + 1;
   }
 
-  void look_up() {
-    const Key* const keys = table_.keys_.data();
-    const int32_t* const known = table_.numbers_.data();
-    const size_t last = table_.keys_.size() - 1;
-    if (numbers_.size() - done_ < kSize) numbers_.resize(2 * numbers_.size() + kSize);
-    int32_t* const found = numbers_.data() + done_;
-    for (size_t i = 0; i < count_; ++i) {
-      const size_t place = places_[i];
-      const size_t after = (place + 1) & last;
-      // Nearly always one of the first two places, but which of them cannot be guessed: both are looked at. Only a short
-      // id's key says everything.
-      const bool first = keys[place] == keys_[i], second = keys[after] == keys_[i];
-      const bool there = (first | second) & (ids_[i].size() <= kShort);
-      found[i] = there ? known[first ? place : after] : table_.find(keys_[i], ids_[i]);
+  /// Looks the first `count` of them up, of which the first begins at `id`. Returns where the next one begins. Up to
+  /// `text_end` all bytes can be read.
+  const char* look_up(const char* id, size_t count, const char* text_end, int32_t* numbers) {
+    const char* begin = id;
+    for (size_t i = 0; i < count; ++i) {
+      const char* const end = ends_[i];
+      keys_[i] = key_at(begin, static_cast<size_t>(end - begin), text_end);
+      places_[i] = table_.place_of(keys_[i]);
+      __builtin_prefetch(&table_.keys_[places_[i]]);
+      __builtin_prefetch(&table_.numbers_[places_[i]]);
+      begin = end + 1;
     }
-    done_ += count_;
-    count_ = 0;
-  }
-
-  std::span<const int32_t> finish() {
-    look_up();
-    return std::span(numbers_).first(done_);
+    begin = id;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t place = places_[i];
+      const std::string_view name(begin, static_cast<size_t>(ends_[i] - begin));
+      // Nearly always the first place; and only a short id's key says everything.
+      const bool there = table_.keys_[place] == keys_[i] && name.size() <= kShort;
+      numbers[i] = there ? table_.numbers_[place] : table_.find(keys_[i], name);
+      begin = ends_[i] + 1;
+    }
+    return begin;
   }
 
  private:
-  static constexpr size_t kSize = 64;
+  static Key key_at(const char* id, size_t size, const char* text_end) {
+    if (size > kShort || text_end - id < 16) return key_of({id, size});
+    // The usual case: two words at once, where the bytes behind the id can be read too.
+    const auto& kept = kKept[size];
+    return {word(id) & kept[0], (word(id + 8) & kept[1]) | (size + 1) << 56};
+  }
 
   const IdTable& table_;
-  std::vector<int32_t>& numbers_;
-  size_t done_ = 0;
-  std::array<Key, kSize> keys_;
-  std::array<size_t, kSize> places_;
-  std::array<std::string_view, kSize> ids_;
-  size_t count_ = 0;
+  std::array<const char*, kBytes + kBlock> ends_;
+  std::array<Key, kBytes + 1> keys_;
+  std::array<size_t, kBytes + 1> places_;
 };
 
 std::span<const int32_t> IdTable::find_all(std::string_view text, size_t most, std::vector<int32_t>& scratch) const {
-  Batch batch(*this, scratch);
+  Batch batch(*this);
   const char *id = text.data(), *const end = id + text.size();
-  const auto ask = [&](const char* comma) {
-    const auto size = static_cast<size_t>(comma - id);
-    if (size <= kShort && end - id >= 16) {
-      // The usual case: two words at once, where the bytes behind the id can be read too.
-      const auto& kept = kKept[size];
-      batch.add({word(id) & kept[0], (word(id + 8) & kept[1]) | (size + 1) << 56}, id, size);
-    } else {
-      batch.add(key_of({id, size}), id, size);
-    }
-    id = comma + 1;
-    --most;
-  };
-  const char* block = text.data();
-  for (; most > 0 && end - block >= static_cast<std::ptrdiff_t>(kBlock); block += kBlock) {
-    for (uint64_t bits = commas(block); bits != 0 && most > 0; bits &= bits - 1) ask(block + std::countr_zero(bits));
+  size_t done = 0;
+  for (const char* searched = id; done < most;) {
+    const char* const here = searched;
+    searched += std::min(Batch::kBytes, static_cast<size_t>(end - here));
+    const size_t count = std::min(batch.split(here, searched, searched == end), most - done);
+    if (scratch.size() < done + count) scratch.resize(2 * (done + count));
+    id = batch.look_up(id, count, end, scratch.data() + done);
+    done += count;
+    if (searched == end) break;
   }
-  for (; most > 0 && block != end; ++block) {
-    if (*block == ',') ask(block);
-  }
-  if (most > 0) ask(end);
-  return batch.finish();
+  return std::span(scratch).first(done);
 }
 
 }  // namespace capture
