@@ -1,0 +1,19 @@
+// Retrieval measured during training. This room does not know how that is done: whoever starts a run says it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "capture/model/hybrid_stream.h"
+
+namespace capture {
+
+/// Figures by name, each the better the higher: "mAP@10" is one of them.
+using GalleryFigures = std::vector<std::pair<std::string, double>>;
+
+/// Measures a model, which it may put into evaluation mode.
+using GalleryEvaluation = std::function<GalleryFigures(HybridStreamModel& model)>;
+
+}  // namespace capture
