@@ -8,10 +8,14 @@
 #include "capture/base/rank_log.h"
 #include "capture/train/pretrain.h"
 #include "capture_train/batch_sizes.h"
+#include "capture_train/gallery_evaluation.h"
 #include "capture_train/launch.h"
 #include "common/program.h"
 
 namespace {
+
+/// The exit code of a run that trainer.time_limit ended: that of timeout(1).
+constexpr int kOutOfTime = 124;
 
 constexpr const char* kFooter = R"(
 Example:
@@ -22,7 +26,7 @@ Example:
 
 Under torchrun --no-python or Slurm's srun, each process finds its rank in the environment (docs/clusters.md).
 SIGTERM, SIGINT and SIGUSR1 finish the step, write a checkpoint and end with 128 + the signal's number; a second SIGTERM
-or SIGINT ends at once.)";
+or SIGINT ends at once. A run that trainer.time_limit stops ends with 124.)";
 
 struct Arguments {
   std::string config;
@@ -74,18 +78,23 @@ capture::TrainRequest request_of(const Arguments& arguments) {
                        : std::filesystem::path(arguments.output);
   request.resume = arguments.resume;
   request.init = arguments.init;
+  request.make_evaluation = capture::make_gallery_evaluation;
   return request;
 }
 
 /// Says how the run ended; returns the exit code.
 int conclude(const capture::TrainOutcome& outcome, const std::filesystem::path& output) {
-  if (outcome.signal == 0) {
-    capture::log::info("done: {} steps; the last checkpoint is {}", outcome.step, outcome.checkpoint.string());
+  using capture::RunEnd;
+  if (outcome.end == RunEnd::complete || outcome.end == RunEnd::patience) {
+    capture::log::info("done: {} steps{}; the last checkpoint is {}", outcome.step,
+                       outcome.end == RunEnd::patience ? ", ended early by trainer.patience" : "",
+                       outcome.checkpoint.string());
     return 0;
   }
-  capture::log::info("stopped after step {} of {}; go on with the same command and --resume auto (output {})",
-                     outcome.step, outcome.total_steps, output.string());
-  return 128 + outcome.signal;
+  const bool late = outcome.end == RunEnd::time_limit;
+  capture::log::info("stopped after step {} of {}{}; go on with the same command and --resume auto (output {})",
+                     outcome.step, outcome.total_steps, late ? " by trainer.time_limit" : "", output.string());
+  return late ? kOutOfTime : 128 + outcome.signal;
 }
 
 /// Trains as one process of the group that the environment speaks of, or alone.

@@ -11,6 +11,19 @@ void DataOptions::visit(FieldVisitor& f) {
   f.field("validation", validation, "Shards, or folders of shards, whose losses are measured in between.");
 }
 
+void GalleryOptions::visit(FieldVisitor& f) {
+  f.field("gallery", gallery, "Shards, or folders of shards, that are searched during training; empty: none.");
+  f.field("queries", queries,
+          "Shards, or folders of shards, whose pairs are looked for in the gallery by their labels.");
+  f.field("recipe", recipe, "What is compared with what, as in `capture_eval --recipe`.");
+  f.field("interval", interval, "Steps between two measurements; 0: after every epoch.", {0, int64_t{1} << 40});
+}
+
+void GalleryOptions::check(FieldChecker& c) const {
+  c.require(gallery.empty() == queries.empty(), gallery.empty() ? "gallery" : "queries",
+            "is empty and the other is not", "both gallery and queries, or neither");
+}
+
 void TrainerOptions::visit(FieldVisitor& f) {
   f.field("epochs", epochs, "Passes over the training data, where steps is 0.", {1, 1000000});
   f.field("steps", steps, "Length of the run in optimisation steps; 0: epochs decide.", {0, int64_t{1} << 40});
@@ -37,11 +50,14 @@ void TrainerOptions::visit(FieldVisitor& f) {
       "Whether training goes on while a checkpoint is written, at the price of a copy of weights and moments in host "
       "memory.");
   f.field("keep_last", keep_last, "Newest checkpoints to keep; the best one is kept as well.", {1, 1000000});
-  f.choice("best_metric", best_metric, "Validation loss by which a checkpoint is the best.",
+  f.choice("best_metric", best_metric,
+           "By what a checkpoint is the best: the lowest validation loss of this kind, or the highest strict mAP@10 of "
+           "the evaluation.",
            Choices<BestMetric>{{"loss", BestMetric::loss},
                                {"masked_tokens", BestMetric::masked_tokens},
                                {"masked_regions", BestMetric::masked_regions},
-                               {"contrastive", BestMetric::contrastive}});
+                               {"contrastive", BestMetric::contrastive},
+                               {"mAP@10", BestMetric::mean_average_precision}});
   f.field("max_bad_steps", max_bad_steps,
           "Steps in a row that may be skipped because a loss or gradient is not finite; one more ends the run.",
           {0, 1000000});
@@ -56,6 +72,18 @@ void TrainerOptions::visit(FieldVisitor& f) {
                {"none", Recompute::none}, {"co_transformer", Recompute::co_transformer}, {"all", Recompute::all}});
   f.field("profile_steps", profile_steps,
           "Steps to record, after the first three of a run, in the run folder's trace.json; 0: none.", {0, 100});
+  f.field("patience", patience,
+          "End the run when best_metric was measured this many times in a row without a new best; 0: never.",
+          {0, 1000000});
+  f.field(
+      "time_limit", time_limit,
+      "Minutes after which the run must have ended: it stops in time for another step and a checkpoint; 0: no limit.",
+      {0.0, 1e6});
+  f.field(
+      "peak_tflops", peak_tflops,
+      "10^12 operations a second that one device can do at most, for the share of it that training reaches (mfu); 0: "
+      "from a table of GPUs, or measured at the start.",
+      {0.0, 1e6});
 }
 
 void TrainConfig::visit(FieldVisitor& f) {
@@ -67,6 +95,8 @@ void TrainConfig::visit(FieldVisitor& f) {
   f.section("objective", objective, "What the model is trained for.");
   f.section("optimizer", optimizer, "How the weights change.");
   f.section("schedule", schedule, "The learning rate over the run.");
+  f.section("ema", ema, "A moving average of the weights.");
+  f.section("evaluation", evaluation, "Retrieval measured during training.");
   f.section("trainer", trainer, "The run itself.");
   f.section("distributed", distributed, "Several processes that train together.");
 }
@@ -85,6 +115,12 @@ void TrainConfig::check(FieldChecker& c) const {
             "is " + std::to_string(loader.max_tokens) + ", but the co-transformer's regions start at position " +
                 std::to_string(model.co_transformer.first_region),
             "at most model.co_transformer.first_region");
+  const bool retrieval = trainer.best_metric == BestMetric::mean_average_precision;
+  c.require(!retrieval || evaluation.wanted(), "trainer.best_metric", "is mAP@10, but evaluation.gallery is empty",
+            "a validation loss, or a gallery and queries under evaluation");
+  c.require(trainer.patience == 0 || (retrieval ? evaluation.wanted() : !data.validation.empty()), "trainer.patience",
+            "is " + std::to_string(trainer.patience) + ", but trainer.best_metric is never measured",
+            "data.validation, or a best_metric that is");
 }
 
 bool packs(const TrainConfig& config, at::Device device) {
@@ -92,7 +128,7 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 16> kHarmless = {
+  static constexpr std::array<std::string_view, 19> kHarmless = {
       "loader.workers",
       "loader.prefetch_megabytes",
       "loader.prefetch",
@@ -106,10 +142,14 @@ ResumeEffect resume_effect(const std::string& key) {
       "trainer.checkpoint_in_background",
       "trainer.recompute",
       "trainer.profile_steps",
+      "trainer.patience",
+      "trainer.time_limit",
+      "trainer.peak_tflops",
       "data.validation",
       "distributed.timeout_seconds",
       "distributed.overlap",
   };
+  if (key.starts_with("evaluation.")) return ResumeEffect::none;
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;
   if (key == "model.dropout" || key == "model.attention_dropout") return ResumeEffect::numbers;
   if (key.starts_with("model.") || key.starts_with("tokenizer.")) return ResumeEffect::weights;

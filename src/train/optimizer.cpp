@@ -10,6 +10,7 @@
 
 #include "capture/base/error.h"
 #include "capture/tensor/safetensors.h"
+#include "layer_decay.h"
 
 namespace capture {
 
@@ -21,12 +22,18 @@ constexpr float kUncorrectedStep = 0x1.0p40F;
 /// What PyTorch's clip_grad_norm_ adds to a norm before dividing by it; parity with the published BertAdam.
 constexpr double kNormEpsilon = 1e-6;
 
+/// Whether the parameter is the module of that name or lies in it.
+bool fits(const std::string& name, const std::string& prefix) {
+  if (!name.starts_with(prefix)) return false;
+  return name.size() == prefix.size() || name[prefix.size()] == '.' || prefix.ends_with('.');
+}
+
 double scale_of(const std::string& name, const OptimizerOptions& options, bool initialized) {
+  if (std::ranges::any_of(options.frozen, [&](const auto& prefix) { return fits(name, prefix); })) return 0;
   double scale = initialized ? options.initialized_scale : 1.0;
   size_t longest = 0;
   for (const auto& [prefix, value] : options.scales) {
-    if (!name.starts_with(prefix) || prefix.size() < longest) continue;
-    if (name.size() > prefix.size() && name[prefix.size()] != '.' && !prefix.ends_with('.')) continue;
+    if (!fits(name, prefix) || prefix.size() < longest) continue;
     longest = prefix.size();
     scale = value;
   }
@@ -54,6 +61,14 @@ void OptimizerOptions::visit(FieldVisitor& f) {
   f.field("initialized_scale", initialized_scale,
           "Factor on the learning rate of parameters that --init filled from BERT weights.", {0.0, 1000.0});
   f.list("scales", scales, "Learning rates by module; the longest prefix that fits a parameter decides.");
+  f.field(
+      "layer_decay", layer_decay,
+      "Factor on the learning rate for every layer that stands between a parameter and the objectives: 1 for the "
+      "heads, this for the last joint block, its square for the one before, down to the embeddings; on top of scales.",
+      {0.01, 1.0});
+  f.field("frozen", frozen,
+          "Modules that stay as they are, by name, e.g. [\"text_stream\"]: no gradient is computed for them, and no "
+          "optimiser state kept.");
 }
 
 void OptimizerOptions::check(FieldChecker& c) const {
@@ -61,6 +76,8 @@ void OptimizerOptions::check(FieldChecker& c) const {
     c.require(!entry.prefix.empty(), "scales", "has an entry without a prefix",
               "a module's name, e.g. \"text_stream\"");
   }
+  c.require(std::ranges::find(frozen, "") == frozen.end(), "frozen", "has an empty name",
+            "a module's name, e.g. \"text_stream\"");
 }
 
 bool is_decayed(const at::Tensor& parameter) {
@@ -70,31 +87,45 @@ bool is_decayed(const at::Tensor& parameter) {
 Optimizer::Optimizer(NamedTensors parameters, const OptimizerOptions& options,
                      const std::vector<std::string>& initialized)
     : options_(options) {
-  std::map<std::pair<double, bool>, Group> groups;
   for (auto& [name, parameter] : parameters) {
-    const bool from_bert = std::ranges::find(initialized, name) != initialized.end();
-    const double scale = scale_of(name, options, from_bert);
+    names_.push_back(name);
+    parameters_.push_back(parameter);
+  }
+  refuse_unknown_prefixes();
+  const std::vector<double> decays = layer_scales(names_, options.layer_decay);
+  std::map<std::pair<double, bool>, Group> groups;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const at::Tensor& parameter = parameters_[i];
+    const bool from_bert = std::ranges::find(initialized, names_[i]) != initialized.end();
+    const double scale = scale_of(names_[i], options, from_bert) * decays[i];
+    const bool trains = scale > 0;
+    if (!trains) parameter.set_requires_grad(false);
+    moment1_.push_back(trains ? at::zeros_like(parameter) : at::Tensor());
+    moment2_.push_back(trains ? at::zeros_like(parameter) : at::Tensor());
+    if (!trains) continue;
     auto& group = groups[{scale, is_decayed(parameter)}];
     group.scale = scale;
     group.weight_decay = is_decayed(parameter) ? options.weight_decay : 0.0;
-    group.members.push_back(parameters_.size());
-    if (scale == 0) parameter.set_requires_grad(false);
-    names_.push_back(name);
-    parameters_.push_back(parameter);
-    moment1_.push_back(at::zeros_like(parameter));
-    moment2_.push_back(at::zeros_like(parameter));
+    group.members.push_back(i);
+  }
+  if (groups.empty()) {
+    throw UserError({.what = "optimizer.frozen and optimizer.scales leave nothing to train",
+                     .where = "the configuration",
+                     .hint = "leave out some of their prefixes"});
   }
   for (auto& [key, group] : groups) groups_.push_back(std::move(group));
-  for (const auto& [prefix, scale] : options.scales) {
-    const OptimizerOptions alone{.scales = {{prefix, -1.0}}};
-    if (std::ranges::none_of(names_, [&](const auto& name) { return scale_of(name, alone, false) < 0; })) {
-      throw UserError(
-          {.what = "optimizer.scales: no parameter is named \"" + prefix + "…\"",
-           .allowed = "a module's name, e.g. \"" + names_.front().substr(0, names_.front().find('.')) + "\"",
-           .hint = "run `capture_weights inspect` on a checkpoint's model.safetensors to see all names"});
-    }
-  }
   updates_ = at::zeros({}, parameters_.front().options().dtype(at::kFloat));
+}
+
+void Optimizer::refuse_unknown_prefixes() const {
+  const auto check = [&](const std::string& prefix, const char* key) {
+    if (std::ranges::any_of(names_, [&](const auto& name) { return fits(name, prefix); })) return;
+    throw UserError({.what = std::string(key) + ": no parameter is named \"" + prefix + "…\"",
+                     .allowed = "a module's name, e.g. \"" + names_.front().substr(0, names_.front().find('.')) + "\"",
+                     .hint = "run `capture_weights inspect` on a checkpoint's model.safetensors to see all names"});
+  };
+  for (const auto& [prefix, scale] : options_.scales) check(prefix, "optimizer.scales");
+  for (const auto& prefix : options_.frozen) check(prefix, "optimizer.frozen");
 }
 
 void Optimizer::clear_gradients() {
@@ -148,10 +179,23 @@ at::Tensor Optimizer::step(double rate_factor, const at::Tensor& losses) {
 NamedTensors Optimizer::state() const {
   NamedTensors tensors = {{"step", updates_}};
   for (size_t i = 0; i < names_.size(); ++i) {
+    if (!moment1_[i].defined()) continue;
     tensors.emplace_back(names_[i] + ".moment1", moment1_[i]);
     tensors.emplace_back(names_[i] + ".moment2", moment2_[i]);
   }
   return tensors;
+}
+
+void Optimizer::load_state(const SafetensorsFile& file) {
+  const NamedTensors tensors = state();
+  for (const auto& [name, tensor] : tensors) {
+    if (file.contains(name) || !file.contains("step")) continue;
+    throw UserError({.what = "has no \"" + name + "\": that parameter was frozen when the checkpoint was written",
+                     .where = file.path().string(),
+                     .hint = "keep optimizer.frozen and optimizer.scales as they were, or start a new run with --init "
+                             "from the checkpoint's model.safetensors"});
+  }
+  load_tensors(file, tensors);
 }
 
 void load_tensors(const SafetensorsFile& file, const NamedTensors& tensors) {

@@ -102,11 +102,15 @@ void begin_folder(RunFolder& folder, const TrainConfig& config, const ProcessGro
 }  // namespace
 
 TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
+  TrainerSurroundings surroundings;
   TrainConfig config = request.config;
   const auto opened = look_into(request, group);
   RunFolder& folder = *opened;
   TrainingParts parts = open_parts(config, group.local_rank());
   tune_cpu_runtime(config.trainer.threads);
+  if (config.evaluation.wanted() && request.make_evaluation) {
+    surroundings.evaluate = request.make_evaluation(config, parts);
+  }
   if (folder.start()) compare_with(*folder.start(), config, group);
 
   std::vector<std::string> initialized;
@@ -122,7 +126,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   model->to(parts.device);
   model->train();
 
-  Trainer trainer(config, parts, model, std::move(initialized), folder, group);
+  Trainer trainer(config, parts, model, std::move(initialized), folder, group, std::move(surroundings));
   begin_folder(folder, config, group);
   describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());

@@ -36,10 +36,16 @@ void RunLog::attempt(const Write& write) {
 RunLog::RunLog(const std::filesystem::path& folder, int64_t last_step)
     : metrics_(folder / "metrics.jsonl", last_step), events_(folder, last_step + 1) {}
 
-void RunLog::training(RunPosition at, double learning_rate, const Meter& meter, double seconds) {
+void RunLog::training(RunPosition at, double learning_rate, const Meter& meter, const Throughput& throughput) {
   Json line = {{"step", at.step}, {"epoch", at.epoch}, {"learning_rate", learning_rate}};
   line.update(meter.means());
-  line["samples_per_second"] = seconds > 0 ? Json(static_cast<double>(meter.samples()) / seconds) : Json();
+  const auto a_second = [&](double amount) {
+    return throughput.seconds > 0 ? Json(amount / throughput.seconds) : Json();
+  };
+  line["samples_per_second"] = a_second(static_cast<double>(meter.samples()));
+  line["tflops"] = a_second(1e-12 * throughput.flops);
+  line["mfu"] = a_second(1e-12 * throughput.flops / throughput.peak_tflops);
+  line["memory_megabytes"] = throughput.memory_bytes / 1'000'000;
   attempt([&] {
     metrics_.append(line);
     events_.scalars(at.step, tagged("train", line));
@@ -52,6 +58,15 @@ void RunLog::validation(RunPosition at, const std::array<double, 4>& losses) {
   attempt([&] {
     metrics_.append({{"step", at.step}, {"epoch", at.epoch}, {"validation", values}});
     events_.scalars(at.step, tagged("validation", values));
+  });
+}
+
+void RunLog::evaluation(RunPosition at, const GalleryFigures& figures) {
+  Json values = Json::object();
+  for (const auto& [name, value] : figures) values[name] = value;
+  attempt([&] {
+    metrics_.append({{"step", at.step}, {"epoch", at.epoch}, {"evaluation", values}});
+    events_.scalars(at.step, tagged("evaluation", values));
   });
 }
 

@@ -115,6 +115,7 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
 std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
                                const TrainConfig& config, at::Device device, const ProcessGroup& group) {
   const at::NoGradGuard no_gradient;
+  const bool was_training = model->is_training();
   model->eval();
   LoaderOptions options = config.loader;
   options.shuffle = false;
@@ -137,7 +138,7 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
     const at::Tensor means = at::stack({loss.masked_tokens, loss.masked_regions, loss.contrastive}).to(at::kDouble);
     sums += at::cat({means * counts, counts});
   }
-  model->train();
+  model->train(was_training);
   sums = sums.cpu();
   group.sum(sums);
   const double* sum = sums.const_data_ptr<double>();

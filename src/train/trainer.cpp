@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 
 #include "capture/base/config.h"
@@ -12,9 +11,35 @@
 #include "capture/data/sampler.h"
 #include "capture/model/weights.h"
 #include "capture/tensor/safetensors.h"
+#include "capture/train/flops.h"
+#include "capture/train/machine.h"
 #include "capture/train/profile.h"
 
 namespace capture {
+
+namespace {
+
+std::string name_of(BestMetric metric) {
+  if (metric == BestMetric::mean_average_precision) return "mAP@10";
+  return Meter::kNames[static_cast<size_t>(metric)];
+}
+
+/// Beside the numbers of signals, of which none that stops a run is so small.
+constexpr int kOutOfTime = 1;
+
+/// What a checkpoint writes, near enough.
+int64_t bytes_of(const Optimizer& optimizer) {
+  int64_t bytes = 0;
+  for (const auto& parameter : optimizer.parameters()) bytes += static_cast<int64_t>(parameter.nbytes());
+  for (const auto& [name, tensor] : optimizer.state()) bytes += static_cast<int64_t>(tensor.nbytes());
+  return bytes;
+}
+
+double peak_of(const TrainerOptions& options, at::Device device) {
+  return options.peak_tflops > 0 ? options.peak_tflops : peak_tflops(device, options.precision);
+}
+
+}  // namespace
 
 RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t world_size) {
   const auto& loader = config.loader;
@@ -42,7 +67,8 @@ NamedTensors named_parameters_of(const HybridStreamModelImpl& model) {
 }
 
 Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
-                 std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group)
+                 std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group,
+                 TrainerSurroundings surroundings)
     : config_(config),
       parts_(parts),
       model_(std::move(model)),
@@ -52,9 +78,15 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
       train_step_(model_, optimizer_, config, parts.device, group),
       copier_(parts.device),
-      length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())) {
+      length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())),
+      best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision),
+      time_limit_(config.trainer.time_limit, surroundings.start, bytes_of(optimizer_)),
+      evaluate_(std::move(surroundings.evaluate)) {
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
+  if (config.ema.decay == 0) return;
+  average_.emplace(model_, config.ema.decay);
+  if (folder.start()) restore_average(*folder.start());
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
@@ -64,14 +96,25 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   group_.broadcast(moments);
   step_ = checkpoint.step;
   meter_.load_state(checkpoint.state.at("meter"));
-  if (const Json& best = checkpoint.state.at("best"); !best.is_null()) {
-    best_ = Best{best.at("value").get<double>(), best.at("step").get<int64_t>()};
-  }
+  best_.load_state(checkpoint.state.at("best"));
   if (checkpoint.state.at("data") != parts_.training.fingerprint()) {
     log::warn(
         "data.train is not what the checkpoint was trained on: from here on the run differs from the "
         "uninterrupted one");
   }
+}
+
+void Trainer::restore_average(const Checkpoint& checkpoint) {
+  if (group_.rank() == 0) {
+    if (std::filesystem::exists(checkpoint.average())) {
+      load_weights(SafetensorsFile(checkpoint.average()), *average_->model());
+    } else {
+      log::warn(
+          "the checkpoint keeps no average of the weights (ema.decay was 0): it starts from the weights of step {}",
+          step_);
+    }
+  }
+  group_.broadcast(average_->model()->parameters());
 }
 
 LoaderPlan Trainer::plan() const {
@@ -94,6 +137,18 @@ bool Trainer::is_due(int64_t interval) const {
   return step_ % (interval > 0 ? interval : length_.steps_per_epoch) == 0 || step_ == length_.total_steps;
 }
 
+bool Trainer::is_out_of_patience() const {
+  return config_.trainer.patience > 0 && best_.others_since() >= config_.trainer.patience;
+}
+
+StepBatches Trainer::batches_of(int64_t step) const {
+  const int64_t first = (step - 1) % length_.steps_per_epoch * length_.batches_per_step;
+  return {.step = step,
+          .epoch = (step - 1) / length_.steps_per_epoch,
+          .first = first,
+          .count = std::min(length_.batches_per_step, length_.batches_per_epoch - first)};
+}
+
 TrainOutcome Trainer::run() {
   const StopRequest stop;
   const StopDeadline deadline(stop, config_.trainer.stop_deadline_seconds, [this](int signal) { give_up(signal); });
@@ -101,8 +156,9 @@ TrainOutcome Trainer::run() {
     log_.emplace(folder_.path(), step_);
     writer_.emplace(folder_.checkpoints(), config_.trainer.checkpoint_in_background);
   }
-  int signal = 0;
-  if (step_ < length_.total_steps) {
+  int stopped_by = 0;
+  if (step_ < length_.total_steps && !is_out_of_patience()) {
+    if (log_) peak_tflops_ = peak_of(config_.trainer, parts_.device);
     StepProfiler profiler(group_.rank() == 0 ? config_.trainer.profile_steps : 0, parts_.device,
                           folder_.path() / "trace.json");
     LoaderPlan loader_plan = plan();
@@ -112,27 +168,47 @@ TrainOutcome Trainer::run() {
     const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
     ProgressBar progress("training", length_.total_steps * pairs, "samples");
     window_start_ = Clock::now();
-    while (step_ < length_.total_steps && signal == 0) {
+    while (step_ < length_.total_steps && stopped_by == 0 && !is_out_of_patience()) {
+      const auto begin = Clock::now();
       profiler.step([&] { take_step(loader); });
       notice_failed_save();
-      signal = signal_of_any(stop);
+      stopped_by = stop_of_any(stop);
       if (group_.rank() == 0) progress.update(step_ * pairs, note_);
-      if (after_step(signal != 0)) progress.clear();
+      if (after_step(stopped_by != 0)) progress.clear();
+      time_limit_.add_step(begin, Clock::now());
     }
   }
   finish_saves();
-  return {step_, length_.total_steps, step_ < length_.total_steps ? signal : 0, folder_.checkpoints().path_of(step_)};
+  return outcome(stopped_by);
+}
+
+TrainOutcome Trainer::outcome(int stopped_by) const {
+  TrainOutcome outcome{.step = step_,
+                       .total_steps = length_.total_steps,
+                       .end = RunEnd::complete,
+                       .signal = 0,
+                       .checkpoint = folder_.checkpoints().path_of(step_)};
+  if (step_ == length_.total_steps) return outcome;
+  if (stopped_by == 0) {
+    outcome.end = RunEnd::patience;
+  } else if (stopped_by == kOutOfTime) {
+    outcome.end = RunEnd::time_limit;
+  } else {
+    outcome.end = RunEnd::signal;
+    outcome.signal = stopped_by;
+  }
+  return outcome;
 }
 
 void Trainer::take_step(Loader& loader) {
-  const int64_t first = step_ % length_.steps_per_epoch * length_.batches_per_step;
-  const int64_t count = std::min(length_.batches_per_step, length_.batches_per_epoch - first);
+  const StepBatches wanted = batches_of(step_ + 1);
   std::vector<Batch> batches;
   int64_t samples = 0;
-  while (static_cast<int64_t>(batches.size()) < count) {
+  while (static_cast<int64_t>(batches.size()) < wanted.count) {
     auto batch = loader.next();
-    TORCH_INTERNAL_ASSERT(batch && batch->index == first + static_cast<int64_t>(batches.size()));
+    TORCH_INTERNAL_ASSERT(batch && batch->index == wanted.first + static_cast<int64_t>(batches.size()));
     samples += static_cast<int64_t>(batch->samples.size()) * group_.world_size();
+    flops_ += training_flops(config_.model, config_.objective, work_of(*batch));
     copier_.move(*batch);
     batches.push_back(std::move(*batch));
   }
@@ -140,70 +216,34 @@ void Trainer::take_step(Loader& loader) {
   rate_ = config_.optimizer.learning_rate * factor;
   ++step_;
   pending_.push_back({step_, samples, train_step_.run(batches, step_ - 1, factor)});
+  if (average_) average_->update(step_);
   // On a CPU the values are there already; on a GPU they are fetched when somebody needs them.
   if (parts_.device.is_cpu()) settle_pending();
 }
 
-void Trainer::settle_pending() {
-  for (const auto& [step, samples, values] : pending_) {
-    const at::Tensor host = values.cpu();
-    const float* numbers = host.const_data_ptr<float>();
-    Meter::Values doubles;
-    std::copy_n(numbers, doubles.size(), doubles.begin());
-    if (meter_.add(doubles, samples)) continue;
-    log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
-              doubles.back(), meter_.skipped_in_a_row());
-    if (meter_.skipped_in_a_row() <= config_.trainer.max_bad_steps) continue;
-    throw UserError({.what = std::to_string(meter_.skipped_in_a_row()) +
-                             " steps in a row had a loss or gradient that is not finite; the last was step " +
-                             std::to_string(step),
-                     .allowed = "trainer.max_bad_steps = " + std::to_string(config_.trainer.max_bad_steps),
-                     .hint = "lower optimizer.learning_rate, lengthen the warm-up, or check the data with "
-                             "`capture_data verify`; then run again with --resume auto"});
-  }
-  pending_.clear();
-}
-
-int Trainer::signal_of_any(const StopRequest& stop) const {
-  if (group_.alone()) return stop.signal();
-  return group_.gather(at::full({1}, stop.signal(), at::kInt)).max().item<int>();
+int Trainer::stop_of_any(const StopRequest& stop) const {
+  int own = stop.signal();
+  if (own == 0 && time_limit_.is_near(Clock::now())) own = kOutOfTime;
+  if (group_.alone()) return own;
+  return group_.gather(at::full({1}, own, at::kInt)).max().item<int>();
 }
 
 bool Trainer::after_step(bool stopping) {
   const bool last = step_ == length_.total_steps;
   const bool logs = step_ % config_.trainer.log_interval == 0 || last;
   const bool validates = parts_.validation && is_due(config_.trainer.validation_interval);
+  const bool evaluates = evaluate_ && is_due(config_.evaluation.interval);
   const bool saves = stopping || is_due(config_.trainer.checkpoint_interval);
-  if (!logs && !validates && !saves) return false;
+  if (!logs && !validates && !evaluates && !saves) return false;
 
   settle_pending();
   if (logs) log_window();
   const auto paused = Clock::now();
-  const bool improved = validates && log_validation();
-  if (saves || improved) save(improved);
+  bool improved = validates && log_validation();
+  if (evaluates && log_evaluation()) improved = true;
+  if (saves || improved || is_out_of_patience()) save(improved);
   window_start_ += Clock::now() - paused;
-  return validates || saves || improved;
-}
-
-void Trainer::log_window() {
-  const double seconds = std::chrono::duration<double>(Clock::now() - window_start_).count();
-  if (log_) log_->training(position(), rate_, meter_, seconds);
-  note_ = fmt::format("loss {:.4f} epoch {:.2f}", meter_.mean_loss(), position().epoch);
-  meter_.reset();
-  window_start_ = Clock::now();
-}
-
-bool Trainer::log_validation() {
-  const auto losses = validate(model_, *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_);
-  const double value = losses[static_cast<size_t>(config_.trainer.best_metric)];
-  const bool improved = std::isfinite(value) && (!best_ || value < best_->value);
-  if (improved) best_ = Best{value, step_};
-  if (log_) {
-    log_->validation(position(), losses);
-    log::info("step {}: validation loss {:.4f} (tokens {:.4f}, regions {:.4f}, contrastive {:.4f}){}", step_, losses[0],
-              losses[1], losses[2], losses[3], improved ? ", the best so far" : "");
-  }
-  return improved;
+  return validates || evaluates || saves;
 }
 
 void Trainer::save(bool is_best) {
@@ -211,14 +251,17 @@ void Trainer::save(bool is_best) {
   if (writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
   writer_->wait();
   notice_failed_save();
-  Json best;
-  if (best_) best = {{"value", best_->value}, {"step", best_->step}};
+  std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
+                                   {"optimizer.safetensors", optimizer_.state()}};
+  if (average_) {
+    const auto& average = *average_->model();
+    files.push_back({"average.safetensors", named_parameters_of(average), model_metadata(average)});
+  }
   writer_->save({.step = step_,
-                 .files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
-                           {"optimizer.safetensors", optimizer_.state()}},
+                 .files = std::move(files),
                  .state = {{"epoch", position().epoch},
                            {"meter", meter_.state()},
-                           {"best", best},
+                           {"best", best_.state()},
                            {"data", parts_.training.fingerprint()},
                            {"initialized", initialized_},
                            {"world_size", group_.world_size()},

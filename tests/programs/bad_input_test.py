@@ -135,6 +135,16 @@ class BadInput(unittest.TestCase):
     def test_options_that_contradict_each_other(self):
         self.train("heads", arguments=["--set", "model.text.heads=3"])
 
+    def test_frozen_module_that_does_not_exist(self):
+        self.train("optimizer.frozen", "txt_stream", arguments=["--set", 'optimizer.frozen=["txt_stream"]'])
+
+    def test_best_metric_that_is_never_measured(self):
+        self.train("trainer.best_metric", "evaluation", arguments=["--set", "trainer.best_metric=mAP@10"])
+
+    def test_average_that_the_run_does_not_keep(self):
+        self.refused(["capture_eval", "--run", "run", "--weights", "average", "--gallery", "train", "--queries", "train"],
+                     "average", "ema.decay")
+
     def test_config_that_inherits_from_itself(self):
         self.write_config(self.work, text='{"base": "config.json"}')
         self.train("config.json", "base")

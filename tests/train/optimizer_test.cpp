@@ -7,9 +7,11 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "capture/base/error.h"
 #include "capture/tensor/safetensors.h"
+#include "capture/train/trainer.h"
 
 namespace capture {
 namespace {
@@ -191,6 +193,82 @@ TEST(Optimizer, GoesOnExactlyFromItsState) {
   }
   EXPECT_TRUE(whole[0].second.equal(halves[0].second));
   EXPECT_TRUE(whole[1].second.equal(halves[1].second));
+}
+
+TEST(Optimizer, FrozenModulesAskForNothingAndKeepNothing) {
+  const NamedTensors parameters = two_parameters();
+  Optimizer optimizer(parameters, {.learning_rate = 0.1, .frozen = {"layer.weight"}});
+  EXPECT_FALSE(parameters[0].second.requires_grad());
+  EXPECT_TRUE(parameters[1].second.requires_grad());
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : optimizer.state()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"step", "layer.bias.moment1", "layer.bias.moment2"}));
+  const at::Tensor weight = parameters[0].second.clone();
+  const at::Tensor bias = parameters[1].second.detach().clone();
+  (parameters[0].second.sum() + parameters[1].second.sum()).backward();
+  EXPECT_FALSE(parameters[0].second.grad().defined());
+  optimizer.step(1.0, kFinite);
+  EXPECT_TRUE(parameters[0].second.equal(weight));
+  EXPECT_FALSE(parameters[1].second.equal(bias));
+
+  EXPECT_THROW(Optimizer(two_parameters(), {.frozen = {"layer"}}), UserError);
+  EXPECT_THROW(Optimizer(two_parameters(), {.frozen = {"lay"}}), UserError);
+}
+
+TEST(Optimizer, WhatWasFrozenIsNotThawedWithoutItsState) {
+  const auto path =
+      std::filesystem::path(::testing::TempDir()) / ("frozen_" + std::to_string(::getpid()) + ".safetensors");
+  write_safetensors(path, Optimizer(two_parameters(), {.frozen = {"layer.weight"}}).state());
+  Optimizer all(two_parameters(), {});
+  try {
+    all.load_state(SafetensorsFile(path));
+    ADD_FAILURE() << "taken";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("layer.weight.moment1"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("optimizer.frozen"), std::string::npos) << error.what();
+  }
+  Optimizer fewer(two_parameters(), {.frozen = {"layer.bias"}});
+  write_safetensors(path, all.state());
+  fewer.load_state(SafetensorsFile(path));
+  std::filesystem::remove(path);
+}
+
+TEST(Optimizer, RatesFallFromTheObjectivesDownToTheEmbeddings) {
+  HybridStreamModelOptions options;
+  options.width = 8;
+  options.projection_width = options.vocabulary_size = options.feature_width = 4;
+  options.text = {.layers = 2, .heads = 2, .feed_forward = 4};
+  options.image = {.layers = 1, .heads = 2, .feed_forward = 4};
+  options.cross = {.layers = 1, .heads = 2, .width = 4};
+  options.co_transformer = {.layers = 2, .heads = 2};
+  HybridStreamModel model(options, 1);
+  const NamedTensors parameters = named_parameters_of(*model);
+  Optimizer optimizer(parameters, {.learning_rate = 0.1, .weight_decay = 0, .clip_norm = 0, .layer_decay = 0.5});
+  std::map<std::string, at::Tensor> before;
+  for (const auto& [name, parameter] : parameters) {
+    before[name] = parameter.detach().clone();
+    parameter.mutable_grad() = at::ones_like(parameter);
+  }
+  optimizer.step(1.0, kFinite);
+  const std::map<std::string, int> layers_above = {{"text_embedding.word.weight", 6},
+                                                   {"region_embedding.norm.bias", 5},
+                                                   {"text_stream.0.qkv.bias", 5},
+                                                   {"text_stream.1.qkv.bias", 4},
+                                                   {"image_stream.0.qkv.bias", 4},
+                                                   {"cross.0.text.out.bias", 3},
+                                                   {"co_position.weight", 2},
+                                                   {"co_transformer.0.up.bias", 2},
+                                                   {"co_transformer.1.up.bias", 1},
+                                                   {"text_projection.bias", 0},
+                                                   {"token_head.bias", 0}};
+  size_t checked = 0;
+  for (const auto& [name, parameter] : parameters) {
+    const auto expected = layers_above.find(name);
+    if (expected == layers_above.end()) continue;
+    ++checked;
+    EXPECT_NEAR(largest_difference(parameter, before[name]), 0.1 * std::pow(0.5, expected->second), 1e-5) << name;
+  }
+  EXPECT_EQ(checked, layers_above.size());
 }
 
 }  // namespace

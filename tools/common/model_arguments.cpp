@@ -9,6 +9,7 @@ namespace capture {
 namespace {
 
 const std::map<std::string, bool> kPrecisions = {{"float32", false}, {"bfloat16", true}};
+const std::map<std::string, bool> kWeights = {{"trained", false}, {"average", true}};
 
 }  // namespace
 
@@ -16,6 +17,10 @@ void add_model_options(CLI::App& app, ModelArguments& arguments, const std::stri
   app.add_option("--run", arguments.run, "Run folder of capture_train")->group(group);
   app.add_option("--checkpoint", arguments.checkpoint, "newest, best (by the run's validation), a step, or a folder")
       ->capture_default_str()
+      ->group(group);
+  app.add_option("--weights", arguments.averaged, "The run's trained weights, or their moving average (ema.decay)")
+      ->transform(one_of(kWeights))
+      ->default_str("trained")
       ->group(group);
   app.add_option("--model", arguments.model, "Model file, instead of a run")->group(group);
   app.add_option("--tokenizer", arguments.sentencepiece, "sentencepiece model; by default the run's")->group(group);
@@ -51,6 +56,7 @@ void check(const ModelArguments& arguments) {
   if (!arguments.sentencepiece.empty() && !arguments.vocabulary.empty()) {
     throw CLI::ExcludesError("--tokenizer", "--vocab");
   }
+  if (arguments.averaged && arguments.run.empty()) throw CLI::RequiredError("--weights average also needs --run");
   if (!arguments.model.empty() && arguments.sentencepiece.empty() && arguments.vocabulary.empty()) {
     throw CLI::RequiredError("--model also needs --tokenizer or --vocab");
   }

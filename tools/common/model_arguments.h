@@ -12,6 +12,7 @@ namespace capture {
 struct ModelArguments {
   std::filesystem::path run;
   std::string checkpoint = "newest";
+  bool averaged = false;  ///< the run's moving average of its weights
   std::filesystem::path model;
   std::string sentencepiece;
   std::string vocabulary;
@@ -30,7 +31,8 @@ struct ModelArguments {
   bool given() const { return !run.empty() || !model.empty(); }
 };
 
-/// Declares --run, --checkpoint, --model, --tokenizer, --vocab and what else the struct holds, under this heading.
+/// Declares --run, --checkpoint, --weights, --model, --tokenizer, --vocab and what else the struct holds, under this
+/// heading.
 void add_model_options(CLI::App& app, ModelArguments& arguments, const std::string& group);
 
 /// CLI::ParseError when options of a given model do not go together.

@@ -34,6 +34,7 @@ struct Checkpoint {
 
   std::filesystem::path model() const { return folder / "model.safetensors"; }
   std::filesystem::path optimizer() const { return folder / "optimizer.safetensors"; }
+  std::filesystem::path average() const { return folder / "average.safetensors"; }  ///< with ema.decay alone
 };
 
 /// UserError, naming the file, when one is missing, cut short or differs from its checksum.

@@ -17,6 +17,7 @@
 #include "capture/text/tokenizer.h"
 #include "capture/train/optimizer.h"
 #include "capture/train/schedule.h"
+#include "capture/train/weight_average.h"
 
 namespace capture {
 
@@ -28,8 +29,20 @@ struct DataOptions {
   void visit(FieldVisitor& f);
 };
 
-/// Which validation loss decides which checkpoint is the best.
-enum class BestMetric { loss, masked_tokens, masked_regions, contrastive };
+/// Retrieval measured now and then during training, on a gallery small enough for that.
+struct GalleryOptions {
+  std::vector<std::string> gallery;  ///< shards, or folders of shards; empty: no retrieval
+  std::vector<std::string> queries;
+  std::string recipe = "pre.sum";
+  int64_t interval = 0;  ///< steps; 0: after every epoch
+
+  bool wanted() const { return !gallery.empty(); }
+  void visit(FieldVisitor& f);
+  void check(FieldChecker& c) const;
+};
+
+/// What decides which checkpoint is the best: a validation loss, or the strict mAP@10 of the retrieval above.
+enum class BestMetric { loss, masked_tokens, masked_regions, contrastive, mean_average_precision };
 
 struct TrainerOptions {
   int64_t epochs = 10;
@@ -50,6 +63,9 @@ struct TrainerOptions {
   double stop_deadline_seconds = 0;
   Recompute recompute = Recompute::none;
   int64_t profile_steps = 0;
+  int64_t patience = 0;    ///< measurements of best_metric without a better one that end the run; 0: none
+  double time_limit = 0;   ///< minutes from the start of the program; 0: none
+  double peak_tflops = 0;  ///< of one device, to hold the throughput against; 0: known or measured
 
   void visit(FieldVisitor& f);
 };
@@ -63,6 +79,8 @@ struct TrainConfig {
   PretrainingObjectiveOptions objective;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
+  AverageOptions ema;
+  GalleryOptions evaluation;
   TrainerOptions trainer;
   DistributedOptions distributed;
 

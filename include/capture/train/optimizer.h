@@ -18,7 +18,7 @@ enum class OptimizerType { adamw, bert_adam };
 
 /// A learning rate of its own for the parameters of one module.
 struct ParameterScale {
-  std::string prefix = {};  ///< "text_stream" takes "text_stream.layers.0.…"; the longest prefix that fits decides
+  std::string prefix = {};  ///< "text_stream" takes "text_stream.0.…"; the longest prefix that fits decides
   double scale = 1.0;
 
   void visit(FieldVisitor& f);
@@ -36,6 +36,8 @@ struct OptimizerOptions {
   double clip_norm = 1.0;          ///< 0: no clipping
   double initialized_scale = 1.0;  ///< × learning rate for parameters that --init filled from BERT weights
   std::vector<ParameterScale> scales = {};
+  double layer_decay = 1.0;              ///< × learning rate for each layer further from the objectives
+  std::vector<std::string> frozen = {};  ///< modules, by prefix, whose parameters stay as they are
 
   void visit(FieldVisitor& f);
   void check(FieldChecker& c) const;
@@ -54,8 +56,9 @@ bool is_decayed(const at::Tensor& parameter);
 /// The parameters, their moments, and the update.
 class Optimizer {
  public:
-  /// `initialized`: names of parameters under `initialized_scale`. UserError when a prefix in `scales` fits no
-  /// parameter.
+  /// `initialized`: names of parameters under `initialized_scale`. Parameters that are frozen, or whose scale is 0, are
+  /// told to ask for no gradient, and no moments are kept of them. UserError when a prefix in `scales` or `frozen` fits
+  /// no parameter, or nothing is left to train.
   Optimizer(NamedTensors parameters, const OptimizerOptions& options, const std::vector<std::string>& initialized = {});
 
   /// One update at `rate_factor` × the configured learning rate. `losses` is what the step computed, any shape: when it
@@ -66,13 +69,16 @@ class Optimizer {
   /// Drops the gradients; the next backward pass hands over fresh ones without adding to zeros.
   void clear_gradients();
 
+  /// All of them, the frozen ones too.
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
 
-  /// "step", then "<parameter>.moment1" and "<parameter>.moment2" of each parameter: what a checkpoint keeps.
+  /// "step", then "<parameter>.moment1" and "<parameter>.moment2" of each parameter that trains: what a checkpoint
+  /// keeps.
   NamedTensors state() const;
 
-  /// Takes state() back.
-  void load_state(const SafetensorsFile& file) { load_tensors(file, state()); }
+  /// Takes state() back. UserError when the file has no moments of a parameter, because it was frozen then, or has
+  /// other shapes.
+  void load_state(const SafetensorsFile& file);
 
  private:
   /// Parameters that share a learning rate and a weight decay.
@@ -82,12 +88,13 @@ class Optimizer {
     std::vector<size_t> members;
   };
 
+  void refuse_unknown_prefixes() const;
   std::vector<at::Tensor> clip_each(std::vector<at::Tensor>& gradients) const;
 
   OptimizerOptions options_;
   std::vector<std::string> names_;
   std::vector<at::Tensor> parameters_;
-  std::vector<at::Tensor> moment1_;
+  std::vector<at::Tensor> moment1_;  // undefined where frozen, like moment2_
   std::vector<at::Tensor> moment2_;
   std::vector<Group> groups_;
   at::Tensor updates_;  // number of updates made, a float32 scalar on the device

@@ -11,14 +11,18 @@
 
 #include "capture/base/progress.h"
 #include "capture/data/loader.h"
+#include "capture/train/bad_step.h"
 #include "capture/train/batch_copier.h"
+#include "capture/train/best.h"
 #include "capture/train/checkpoint_writer.h"
 #include "capture/train/config.h"
+#include "capture/train/gallery.h"
 #include "capture/train/meter.h"
 #include "capture/train/parts.h"
 #include "capture/train/run_folder.h"
 #include "capture/train/run_log.h"
 #include "capture/train/stop_request.h"
+#include "capture/train/time_limit.h"
 #include "capture/train/train_step.h"
 
 namespace capture {
@@ -37,11 +41,26 @@ RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t
 /// A model's parameters under their full names, in its own order.
 NamedTensors named_parameters_of(const HybridStreamModelImpl& model);
 
+/// Why a run ended.
+enum class RunEnd {
+  complete,    ///< all steps are done
+  signal,      ///< it was asked to
+  time_limit,  ///< trainer.time_limit is near
+  patience     ///< the best stood for trainer.patience measurements
+};
+
 struct TrainOutcome {
   int64_t step = 0;  ///< finished steps, of
   int64_t total_steps = 0;
-  int signal = 0;  ///< that ended the run early; 0: the run is complete
+  RunEnd end = RunEnd::complete;
+  int signal = 0;  ///< the one, where one ended the run
   std::filesystem::path checkpoint;
+};
+
+/// What a run is told from outside the configuration.
+struct TrainerSurroundings {
+  GalleryEvaluation evaluate = {};                                                 ///< none: no retrieval is measured
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();  ///< of trainer.time_limit
 };
 
 /// Everything it is given must outlive it.
@@ -50,7 +69,8 @@ class Trainer {
   /// Takes optimiser, meters and position from the checkpoint that `folder` starts at; `model` has its weights already.
   /// What rank 0 has of either, all others get. `initialized`: parameters that came from BERT weights. Writes nothing.
   Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamModel model,
-          std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group);
+          std::vector<std::string> initialized, RunFolder& folder, const ProcessGroup& group,
+          TrainerSurroundings surroundings = {});
 
   /// Trains in the opened folder to the end, or until a signal (StopRequest), and leaves a checkpoint of the last
   /// finished step. A checkpoint that cannot be written is a warning, and a UserError when it is the last one. When a
@@ -60,10 +80,6 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  struct Best {
-    double value;
-    int64_t step;
-  };
   struct Pending {
     int64_t step;
     int64_t samples;
@@ -71,11 +87,19 @@ class Trainer {
   };
 
   void restore(const Checkpoint& checkpoint);
+  void restore_average(const Checkpoint& checkpoint);
+  /// The model that is validated and evaluated.
+  HybridStreamModel& measured() { return average_ ? average_->model() : model_; }
   LoaderPlan plan() const;
   RunPosition position() const;
   bool is_due(int64_t interval) const;
-  /// The signal that asked this or another process to stop, or 0.
-  int signal_of_any(const StopRequest& stop) const;
+  /// Why this or another process stops: the number of the signal that asked it to, or a number for the time limit; 0:
+  /// it does not.
+  int stop_of_any(const StopRequest& stop) const;
+  bool is_out_of_patience() const;
+  StepBatches batches_of(int64_t step) const;
+
+  TrainOutcome outcome(int stopped_by) const;
 
   void take_step(Loader& loader);
   /// Logs, validates and saves what is due. Returns whether it took a while.
@@ -83,6 +107,7 @@ class Trainer {
   void settle_pending();
   void log_window();
   bool log_validation();
+  bool log_evaluation();
   void save(bool is_best);
   void notice_failed_save();
   void finish_saves();
@@ -97,6 +122,7 @@ class Trainer {
   Optimizer optimizer_;
   TrainStep train_step_;
   BatchCopier copier_;
+  std::optional<WeightAverage> average_;  // with ema.decay
   RunLength length_;
   std::optional<RunLog> log_;  // on rank 0, as is
   std::optional<CheckpointWriter> writer_;
@@ -105,7 +131,11 @@ class Trainer {
   double rate_ = 0;   // of the last step
   Meter meter_;
   std::vector<Pending> pending_;  // finished steps whose values nobody has looked at
-  std::optional<Best> best_;
+  BestSoFar best_;
+  TimeLimit time_limit_;
+  GalleryEvaluation evaluate_;
+  double flops_ = 0;  // since window_start_, on this process
+  double peak_tflops_ = 0;
   std::string note_;  // beside the progress bar
   Clock::time_point window_start_;
 };

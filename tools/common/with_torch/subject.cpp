@@ -40,6 +40,13 @@ Checkpoint choose_checkpoint(const ModelArguments& arguments) {
   return open_checkpoint(is_number(wanted) ? store.path_of(std::stoll(wanted)) : fs::path(wanted));
 }
 
+fs::path average_of(const Checkpoint& checkpoint) {
+  if (fs::exists(checkpoint.average())) return checkpoint.average();
+  throw UserError({.what = "the checkpoint keeps no average of the weights",
+                   .where = checkpoint.folder.string(),
+                   .hint = "train with ema.decay above 0, or take --weights trained"});
+}
+
 /// The file as the run names it, or the same name under one of the folders above the run.
 std::string find_beside(const fs::path& run, const std::string& file) {
   std::error_code ignored;
@@ -74,7 +81,8 @@ void take_run(const ModelArguments& arguments, Subject& subject) {
   const Checkpoint checkpoint = choose_checkpoint(arguments);
   subject.run = arguments.run;
   subject.name = arguments.run.string() + ", step " + std::to_string(checkpoint.step);
-  subject.weights = checkpoint.model();
+  if (arguments.averaged) subject.name += ", averaged weights";
+  subject.weights = arguments.averaged ? average_of(checkpoint) : checkpoint.model();
   subject.configuration = read_file(file);
   subject.tokenizer = config.tokenizer;
   subject.tokenizer.file = find_beside(arguments.run, config.tokenizer.file);

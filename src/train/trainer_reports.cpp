@@ -1,0 +1,80 @@
+// What the training loop says between its steps: the trainer's half that measures and logs.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "capture/base/error.h"
+#include "capture/base/log.h"
+#include "capture/train/machine.h"
+#include "capture/train/trainer.h"
+
+namespace capture {
+
+void Trainer::settle_pending() {
+  for (const auto& [step, samples, values] : pending_) {
+    const at::Tensor host = values.cpu();
+    const float* numbers = host.const_data_ptr<float>();
+    Meter::Values doubles;
+    std::copy_n(numbers, doubles.size(), doubles.begin());
+    if (meter_.add(doubles, samples)) continue;
+    log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
+              doubles.back(), meter_.skipped_in_a_row());
+    if (meter_.skipped_in_a_row() == 1) {
+      explain_bad_step(config_, parts_, model_, group_, batches_of(step), doubles, folder_.path() / "bad_steps");
+    }
+    if (meter_.skipped_in_a_row() <= config_.trainer.max_bad_steps) continue;
+    throw UserError({.what = std::to_string(meter_.skipped_in_a_row()) +
+                             " steps in a row had a loss or gradient that is not finite; the last was step " +
+                             std::to_string(step),
+                     .allowed = "trainer.max_bad_steps = " + std::to_string(config_.trainer.max_bad_steps),
+                     .hint = "lower optimizer.learning_rate, lengthen the warm-up, or check the data with "
+                             "`capture_data verify`; then run again with --resume auto"});
+  }
+  pending_.clear();
+}
+
+void Trainer::log_window() {
+  const double seconds = std::chrono::duration<double>(Clock::now() - window_start_).count();
+  if (log_) log_->training(position(), rate_, meter_, {seconds, flops_, peak_tflops_, memory_in_use(parts_.device)});
+  flops_ = 0;
+  note_ = fmt::format("loss {:.4f} epoch {:.2f}", meter_.mean_loss(), position().epoch);
+  meter_.reset();
+  window_start_ = Clock::now();
+}
+
+bool Trainer::log_validation() {
+  const auto losses = validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_);
+  const auto metric = static_cast<size_t>(config_.trainer.best_metric);
+  const bool improved = metric < losses.size() && best_.add(losses[metric], step_);
+  if (log_) {
+    log_->validation(position(), losses);
+    log::info("step {}: validation loss {:.4f} (tokens {:.4f}, regions {:.4f}, contrastive {:.4f}){}", step_, losses[0],
+              losses[1], losses[2], losses[3], improved ? ", the best so far" : "");
+  }
+  return improved;
+}
+
+bool Trainer::log_evaluation() {
+  GalleryFigures figures = evaluate_(measured());
+  if (!average_) model_->train();
+  // Each process measures the whole gallery, so that none waits for another; what rank 0 found counts.
+  at::Tensor values = at::empty({static_cast<int64_t>(figures.size())}, at::kDouble);
+  for (size_t i = 0; i < figures.size(); ++i) values[static_cast<int64_t>(i)] = figures[i].second;
+  group_.broadcast({values});
+  bool improved = false;
+  for (size_t i = 0; i < figures.size(); ++i) {
+    figures[i].second = values[static_cast<int64_t>(i)].item<double>();
+    if (figures[i].first == best_.metric()) improved = best_.add(figures[i].second, step_);
+  }
+  if (log_) {
+    log_->evaluation(position(), figures);
+    std::string text;
+    for (const auto& [name, value] : figures) text += fmt::format(" {} {:.4f}", name, value);
+    log::info("step {}: retrieval{}{}", step_, text, improved ? ", the best so far" : "");
+  }
+  return improved;
+}
+
+}  // namespace capture

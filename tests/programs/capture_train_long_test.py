@@ -1,0 +1,197 @@
+"""What long runs need: a time limit, early stopping, averaged weights, frozen parts, retrieval on the way, traced NaNs."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from small_model import small_config
+
+BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
+WORLD = {"train": 64, "gallery": 40, "queries": 12, "products": 8, "regions": 4, "feature-width": 16,
+         "vocabulary-size": 120, "seed": 3}
+CLOCK = ["samples_per_second", "tflops", "mfu", "memory_megabytes"]
+
+
+def run(program, *arguments):
+    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+class LongRuns(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = pathlib.Path(tempfile.mkdtemp(prefix="capture_long_"))
+        cls.addClassCleanup(shutil.rmtree, cls.home)
+        world = cls.home / "world"
+        done = run("capture_data", "synth", "--output", world,
+                   *[text for name, value in WORLD.items() for text in (f"--{name}", value)])
+        assert done.returncode == 0, done.stderr
+        config = small_config(log_interval=1)
+        config["tokenizer"] = {"type": "wordpiece", "file": str(world / "vocab.txt")}
+        config["data"] = {"train": [str(world / "train")], "validation": [str(world / "queries")]}
+        config["optimizer"] = {"learning_rate": 3e-3}
+        config["trainer"].update({"epochs": 3, "checkpoint_interval": 5, "keep_last": 99, "peak_tflops": 1})
+        cls.config = cls.home / "config.json"
+        cls.config.write_text(json.dumps(config))
+        cls.retrieval = ["--set", f'evaluation.gallery=["{world}/gallery"]', "--set",
+                         f'evaluation.queries=["{world}/queries"]']
+
+    def train(self, output, *arguments):
+        return run("capture_train", "--config", self.config, "--output", self.home / output, *arguments)
+
+    def must_train(self, output, *arguments):
+        done = self.train(output, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def refused(self, done, *parts):
+        message = [line for line in done.stderr.splitlines() if line.startswith("capture_")]
+        self.assertEqual((done.returncode, len(message)), (1, 1), done.stderr)
+        for part in parts:
+            self.assertIn(part, message[0])
+
+    def lines(self, output):
+        lines = [json.loads(line) for line in (self.home / output / "metrics.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
+
+    def files(self, output):
+        """The tensors of the last checkpoint, by file."""
+        last = max((self.home / output / "checkpoints").glob("step_*"), key=lambda path: int(path.name[5:]))
+        return last.name, {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
+
+    def assertSameRun(self, one, other):
+        self.assertEqual(self.lines(one), self.lines(other))
+        self.assertEqual(self.files(one), self.files(other))
+
+    def test_throughput_and_memory_are_logged(self):
+        self.must_train("speed", "--set", "trainer.steps=2")
+        line = json.loads((self.home / "speed/metrics.jsonl").read_text().splitlines()[0])
+        self.assertTrue(set(CLOCK) < set(line))
+        self.assertAlmostEqual(line["mfu"], line["tflops"], delta=1e-9)  # of a peak of 1 Tflop/s
+        self.assertGreater(line["tflops"], 0)
+        self.assertGreater(line["memory_megabytes"], 10)
+
+    def test_a_run_that_uses_everything_repeats_itself_after_a_stop(self):
+        everything = [*self.retrieval, "--set", "ema.decay=0.9", "--set", "optimizer.layer_decay=0.8", "--set",
+                      'optimizer.frozen=["text_embedding","text_stream"]', "--set", "trainer.best_metric=mAP@10",
+                      "--set", "evaluation.interval=4", "--set", "trainer.patience=99"]
+        self.must_train("whole", *everything)
+        # A checkpoint in the middle of everything, from which the rest is run again.
+        self.must_train("again", *everything, "--resume", self.home / "whole/checkpoints/step_10")
+        self.assertEqual([line for line in self.lines("whole") if line["step"] > 10], self.lines("again"))
+        self.assertEqual(self.files("whole"), self.files("again"))
+
+        figures = [line["evaluation"] for line in self.lines("whole") if "evaluation" in line]
+        self.assertEqual([line["step"] for line in self.lines("whole") if "evaluation" in line], [4, 8, 12, 16, 20, 24])
+        best = max(range(len(figures)), key=lambda i: figures[i]["mAP@10"])
+        self.assertEqual(os.readlink(self.home / "whole/checkpoints/best"), f"step_{4 * (best + 1)}")
+
+    def test_frozen_parts_stay_as_they_are(self):
+        self.must_train("start", "--set", "trainer.steps=1")
+        init = self.home / "start/checkpoints/step_1/model.safetensors"
+        frozen = ["--set", 'optimizer.frozen=["text_stream","region_head"]', "--set", "trainer.steps=4"]
+        self.must_train("frozen", "--init", init, *frozen)
+        before, after = tensors(init), tensors(self.home / "frozen/checkpoints/step_4/model.safetensors")
+        for name in before:
+            parts = name.startswith("text_stream.") or name.startswith("region_head.")
+            self.assertEqual(before[name] == after[name], parts, name)
+        state = tensors(self.home / "frozen/checkpoints/step_4/optimizer.safetensors")
+        self.assertFalse([name for name in state if name.startswith(("text_stream.", "region_head."))])
+        self.refused(self.train("frozen", "--resume", "auto", "--set", "trainer.steps=8"), "text_stream", "optimizer.frozen")
+
+    def test_the_average_is_what_is_measured(self):
+        settings = [*self.retrieval, "--set", "ema.decay=0.99", "--set", "trainer.steps=16"]
+        self.must_train("average", *settings)
+        self.must_train("plain", *settings, "--set", "ema.decay=0")
+        losses = {name: [line for line in self.lines(name) if "loss" in line] for name in ("average", "plain")}
+        self.assertEqual(losses["average"], losses["plain"])
+        self.assertEqual(self.files("average")[1]["model.safetensors"], self.files("plain")[1]["model.safetensors"])
+        last = {name: [line for line in self.lines(name) if "evaluation" in line][-1]["evaluation"]
+                for name in ("average", "plain")}
+        self.assertNotEqual(last["average"], last["plain"])
+        world = self.home / "world"
+        found = {}
+        for run_name, weights in [("average", "average"), ("average", "trained"), ("plain", "trained")]:
+            output = self.home / f"eval_{run_name}_{weights}"
+            done = run("capture_eval", "--run", self.home / run_name, "--weights", weights, "--gallery",
+                       world / "gallery", "--queries", world / "queries", "--recipe", "pre.sum", "--at", 10, "--threads",
+                       1, "--protocol", "strict", "--output", output)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found[run_name, weights] = json.loads((output / "metrics.json").read_text())
+        figures = {key: value["strict"]["all"]["top10"]["mAP"] for key, value in found.items()}
+        self.assertAlmostEqual(figures["average", "average"], last["average"]["mAP@10"], delta=1e-6)
+        self.assertAlmostEqual(figures["plain", "trained"], last["plain"]["mAP@10"], delta=1e-6)
+        self.assertEqual(figures["average", "trained"], figures["plain", "trained"])
+        done = run("capture_eval", "--run", self.home / "plain", "--weights", "average", "--gallery", world / "gallery",
+                   "--queries", world / "queries")
+        self.refused(done, "average", "ema.decay")
+
+    def test_patience_ends_a_run_and_it_stays_ended(self):
+        settings = ["--set", "optimizer.learning_rate=0", "--set", "trainer.patience=3", "--set",
+                    "trainer.validation_interval=2"]
+        done = self.must_train("patient", *settings)
+        self.assertIn("trainer.patience", done.stderr)
+        self.assertEqual(self.files("patient")[0], "step_8")  # the first is the best, then three that are not
+        before = self.files("patient")
+        done = self.must_train("patient", *settings, "--resume", "auto")
+        self.assertIn("trainer.patience", done.stderr)
+        self.assertEqual(before, self.files("patient"))
+
+    def test_a_time_limit_ends_a_run_in_time_and_it_goes_on(self):
+        self.must_train("timeless", "--set", "trainer.steps=6")
+        done = self.train("timed", "--set", "trainer.steps=6", "--set", "trainer.time_limit=1e-6")
+        self.assertEqual(done.returncode, 124, done.stderr)
+        self.assertIn("trainer.time_limit", done.stderr)
+        self.assertEqual(self.files("timed")[0], "step_1")
+        self.must_train("timed", "--set", "trainer.steps=6", "--resume", "auto")
+        self.assertSameRun("timeless", "timed")
+
+    def test_processes_together_measure_and_stop_as_one(self):
+        together = ["--launch", 2, "--set", "trainer.steps=4"]
+        done = self.must_train("together", *together, *self.retrieval, "--set", "evaluation.interval=2", "--set",
+                               "ema.decay=0.9", "--set", 'optimizer.frozen=["text_stream"]')
+        self.assertEqual([line["step"] for line in self.lines("together") if "evaluation" in line], [2, 4], done.stderr)
+        self.assertIn("average.safetensors", self.files("together")[1])
+        done = self.train("together_late", *together, "--set", "trainer.time_limit=1e-6")
+        self.assertEqual(done.returncode, 124, done.stderr)
+        self.assertEqual(self.files("together_late")[0], "step_1")
+
+    def test_a_step_that_is_not_finite_is_traced(self):
+        done = self.train("bad", "--set", "trainer.max_bad_steps=2", "--set", "optimizer.learning_rate=100", "--set",
+                          'optimizer.scales=[{"prefix":"co_transformer","scale":1000}]')
+        self.refused(done, "3 steps in a row")
+        self.assertIn("the first number that is not finite is in", done.stderr)
+        (report,) = (self.home / "bad/bad_steps").iterdir()
+        told = json.loads(report.read_text())
+        self.assertIn("co_transformer", told["first_bad_number"])
+        self.assertEqual(report.name, f"step_{told['step']}.json")
+        self.assertEqual([len(batch) for batch in told["batches"]], [8])
+
+    def test_contradictions_are_refused(self):
+        for parts, settings in [
+            (("evaluation.queries", "gallery"), ['evaluation.gallery=["x"]']),
+            (("trainer.best_metric", "evaluation"), ["trainer.best_metric=mAP@10"]),
+            (("trainer.patience",), ["trainer.patience=2", "data.validation=[]"]),
+            (("optimizer.frozen", "txt_stream"), ['optimizer.frozen=["txt_stream"]']),
+            (("pre.sums", "pre.sum"), [*self.retrieval[1::2], "evaluation.recipe=pre.sums"]),
+            (("nowhere",), ['evaluation.gallery=["nowhere"]', 'evaluation.queries=["nowhere"]']),
+        ]:
+            done = self.train("refused", *[word for setting in settings for word in ("--set", setting)])
+            self.refused(done, *parts)
+            self.assertFalse((self.home / "refused").exists())
+
+
+def tensors(path):
+    """Names and bytes of a safetensors file."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name: data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]]
+            for name, entry in header.items()}
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,97 @@
+#include "capture_train/gallery_evaluation.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "capture/base/error.h"
+#include "capture/retrieval/embedder.h"
+#include "capture/retrieval/protocols.h"
+#include "capture/retrieval/ranker.h"
+#include "capture/retrieval/recipe.h"
+
+namespace capture {
+
+namespace {
+
+constexpr int64_t kAt = 10;
+// As deep as capture_eval ranks, so that its figures are the same.
+constexpr int64_t kSmallGallery = 10000;
+constexpr int64_t kDepthOfLarge = 1000;
+
+/// The datasets, and what is right for which query.
+struct Question {
+  explicit Question(const GalleryOptions& options)
+      : gallery({options.gallery.begin(), options.gallery.end()}),
+        queries({options.queries.begin(), options.queries.end()}),
+        gallery_list(product_list(gallery, "evaluation.gallery")),
+        query_list(product_list(queries, "evaluation.queries")),
+        truth(gallery_list, std::span(&query_list, 1)) {}
+
+  Dataset gallery;
+  Dataset queries;
+  ProductList gallery_list;
+  ProductList query_list;
+  GroundTruth truth;
+};
+
+StrictResult strict_result(const GroundTruth& truth, const Rankings& rankings) {
+  return *evaluate(truth, rankings, {.protocol = Protocol::strict, .at = {kAt}}).strict;
+}
+
+void require_fit(const Dataset& data, const TrainConfig& config, const std::string& key) {
+  if (data.feature_width() != config.model.feature_width) {
+    throw UserError({.what = key + " has features of width " + std::to_string(data.feature_width()) +
+                             ", and the training data of " + std::to_string(config.model.feature_width),
+                     .where = "the configuration",
+                     .hint = "make both with the same options"});
+  }
+  config.model.require_positions(config.loader.max_tokens, kept_regions(data, config.loader.max_regions));
+}
+
+EmbedderOptions embedder_options(const TrainConfig& config, const Recipe& recipe) {
+  return {.batch_size = config.loader.batch_size,
+          .workers = config.loader.workers,
+          .max_tokens = config.loader.max_tokens,
+          .max_regions = config.loader.max_regions,
+          .precision = config.trainer.precision,
+          .pooled = recipe.stage == RecipeStage::post};
+}
+
+GalleryFigures figures_of(const StrictResult& result) {
+  const StrictMeans means = result.means(QueryGroup::all);
+  const StrictScores& first = means.at.front();
+  return {{"mAP@10", first.average_precision},
+          {"Prec@10", first.precision},
+          {"Recall@10", first.recall},
+          {"R-Precision", means.r_precision},
+          {"MRR", means.mean_reciprocal_rank}};
+}
+
+}  // namespace
+
+GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const TrainingParts& parts) {
+  const Recipe recipe = parse_recipe(config.evaluation.recipe);
+  const auto question = std::make_shared<const Question>(config.evaluation);
+  const int64_t size = question->truth.gallery_size();
+  const int64_t depth = size <= kSmallGallery ? size : kDepthOfLarge;
+  const EmbedderOptions options = embedder_options(config, recipe);
+  for (const Dataset* data : {&question->gallery, &question->queries}) {
+    require_fit(*data, config, data == &question->gallery ? "evaluation.gallery" : "evaluation.queries");
+  }
+  strict_result(question->truth, rank_by_chance(question->truth, depth, 1));
+  return [&parts, recipe, question, depth, options](HybridStreamModel& model) {
+    const at::NoGradGuard no_gradient;
+    const auto vectors = [&](const Dataset& data, RecipeSide side) {
+      return apply(recipe, side, embed(model, parts.device, data, *parts.tokenizer, options)).to(parts.device);
+    };
+    const at::Tensor gallery = vectors(question->gallery, RecipeSide::gallery);
+    const at::Tensor queries = vectors(question->queries, RecipeSide::query);
+    return figures_of(strict_result(question->truth, rank(queries, gallery, question->truth, {.depth = depth})));
+  };
+}
+
+}  // namespace capture
