@@ -172,6 +172,9 @@ at::Tensor Optimizer::step(double rate_factor, const at::Tensor& losses) {
                       options_.learning_rate * rate_factor * group.scale, options_.beta1, options_.beta2,
                       group.weight_decay, options_.epsilon, /*amsgrad=*/false,
                       /*maximize=*/false, divisor, bad);
+    // The fused kernel does not say that it wrote: whoever keeps something made of a weight (PackedProduct) must see
+    // it.
+    for (const auto& parameter : parameters) parameter.unsafeGetTensorImpl()->bump_version();
   }
   return norm;
 }
