@@ -33,10 +33,13 @@ bool says_timed_out(const std::string& reason) {
   return reason.find("imed out") != std::string::npos || reason.find("imeout") != std::string::npos;
 }
 
-/// c10d writes pages of its own about every lost connection, beside the one sentence that says what happened.
+/// c10d writes pages of its own about every lost connection, beside the one sentence that says what happened. It also
+/// records every call, with a stack, for readers that there are none of here; where ranks are threads of one process,
+/// as in tests, they write that record unguarded.
 void silence_c10d() {
   constexpr int kFatal = 3;
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = kFatal;
+  [[maybe_unused]] static const int once = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/0);
 }
 
 std::shared_ptr<gloo::transport::Device> device_for(const std::string& address) {

@@ -82,7 +82,7 @@ IdTable::Key IdTable::key_of(std::string_view id) {
   const uint64_t tag = (id.size() <= kShort ? id.size() + 1 : 0xFF) << 56;
   if (id.size() > kShort) return {checksum(id), tag | (id.size() & 0xFFFFFFFF)};
   char bytes[16] = {};
-  std::memcpy(bytes, id.data(), id.size());
+  if (!id.empty()) std::memcpy(bytes, id.data(), id.size());
   return {word(bytes), word(bytes + 8) | tag};
 }
 
