@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -206,6 +207,7 @@ TEST(MappedFile, TakesAnyPrefetch) {
   map.prefetch(5000, SIZE_MAX);
   map.prefetch(SIZE_MAX, SIZE_MAX);
   map.prefetch(0, 0);
+  EXPECT_EQ(std::ranges::count(map.bytes(), std::byte{'x'}), 20'000);
 }
 
 TEST(MappedFile, RefusesWhatIsNoFile) {
