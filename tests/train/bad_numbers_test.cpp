@@ -10,8 +10,7 @@
 #include "capture/base/json.h"
 #include "capture/data/loader.h"
 #include "capture/train/bad_step.h"
-#include "data/letters.h"
-#include "data/support.h"
+#include "small_training.h"
 
 namespace capture {
 namespace {
@@ -20,17 +19,9 @@ namespace {
 class BadNumbersTest : public ::testing::Test {
  protected:
   BadNumbersTest() {
-    config_.model.width = 16;
-    config_.model.projection_width = 8;
-    config_.model.vocabulary_size = Letters().vocabulary_size();
-    config_.model.feature_width = layout_.feature_width;
-    config_.model.text_positions = 16;
-    config_.model.text = config_.model.image = {.layers = 1, .heads = 2, .feed_forward = 16};
-    config_.model.cross = {.layers = 1, .heads = 2, .width = 8};
-    config_.model.co_transformer = {.layers = 2, .heads = 2, .positions = 32, .first_region = 16};
-    config_.loader.max_tokens = 16;
+    config_ = small_training(/*width=*/16, /*layers=*/1);
+    config_.model.co_transformer.layers = 2;
     config_.loader.batch_size = 12;
-    config_.masking.token_probability = config_.masking.region_probability = 0.3;
     model_ = HybridStreamModel(config_.model, 3);
     model_->train();
     for (const auto& item : model_->named_parameters()) parameters_[item.key()] = item.value();

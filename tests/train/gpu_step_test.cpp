@@ -8,8 +8,7 @@
 #include "capture/train/train_step.h"
 #include "capture/train/trainer.h"
 #include "common/testing.h"
-#include "data/letters.h"
-#include "data/support.h"
+#include "small_training.h"
 
 namespace capture {
 namespace {
@@ -19,17 +18,8 @@ class GpuStepTest : public ::testing::Test {
   GpuStepTest() {
     write_samples(folder_ / "train.capshard", small_layout(), 16);
     data_.emplace(folder_.path());
-    config_.model.width = 32;
-    config_.model.projection_width = 16;
-    config_.model.vocabulary_size = letters_.vocabulary_size();
-    config_.model.feature_width = small_layout().feature_width;
-    config_.model.text_positions = 16;
-    config_.model.text = config_.model.image = {.layers = 2, .heads = 2, .feed_forward = 32};
-    config_.model.cross = {.layers = 2, .heads = 2, .width = 16};
-    config_.model.co_transformer = {.layers = 2, .heads = 2, .positions = 32, .first_region = 16};
-    config_.loader.max_tokens = 16;
+    config_ = small_training(/*width=*/32, /*layers=*/2);
     config_.loader.batch_size = 8;
-    config_.masking.token_probability = config_.masking.region_probability = 0.3;
     config_.optimizer.learning_rate = 1e-3;
   }
 

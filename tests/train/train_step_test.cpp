@@ -8,9 +8,8 @@
 #include "capture/data/loader.h"
 #include "capture/train/meter.h"
 #include "capture/train/trainer.h"
-#include "data/letters.h"
-#include "data/support.h"
 #include "distributed/on_ranks.h"
+#include "small_training.h"
 
 namespace capture {
 namespace {
@@ -21,18 +20,9 @@ class TrainStepTest : public ::testing::Test {
   TrainStepTest() {
     write_samples(folder_ / "train.capshard", layout_, 16);
     data_.emplace(folder_.path());
-    config_.model.width = 16;
-    config_.model.projection_width = 8;
-    config_.model.vocabulary_size = letters_.vocabulary_size();
-    config_.model.feature_width = layout_.feature_width;
-    config_.model.text_positions = 16;
+    config_ = small_training(/*width=*/16, /*layers=*/1);
     config_.model.dropout = config_.model.attention_dropout = 0;
-    config_.model.text = config_.model.image = {.layers = 1, .heads = 2, .feed_forward = 16};
-    config_.model.cross = {.layers = 1, .heads = 2, .width = 8};
-    config_.model.co_transformer = {.layers = 1, .heads = 2, .positions = 32, .first_region = 16};
-    config_.loader.max_tokens = 16;
     config_.loader.workers = 0;
-    config_.masking.token_probability = config_.masking.region_probability = 0.3;
     config_.optimizer.learning_rate = 1e-2;
   }
 
