@@ -81,9 +81,9 @@ double known_peak_tflops(std::string_view gpu, Precision precision, bool rounded
   return 0;
 }
 
-double measured_peak_tflops(at::Device device, Precision precision) {
+double measured_peak_tflops(at::Device device, Precision precision, int64_t size) {
   const bool cpu = device.is_cpu();
-  const int64_t size = cpu ? 768 : 4096;
+  if (size == 0) size = cpu ? 768 : 4096;
   const int64_t repeats = cpu ? 1 : 10;
   const auto type = precision == Precision::bfloat16 ? at::kBFloat16 : at::kFloat;
   const at::Tensor square = at::full({size, size}, 0.5, at::TensorOptions(device).dtype(type));

@@ -14,6 +14,8 @@
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/device.h"
 #include "capture/tensor/runtime.h"
+#include "capture/train/flops.h"
+#include "capture/train/machine.h"
 #include "capture/train/optimizer.h"
 #include "common/choice.h"
 #include "synthetic_batch.h"
@@ -87,25 +89,16 @@ struct Bench {
 
   PairEmbeddings embeddings() const { return packed_inputs ? model->embed(*packed_inputs) : model->embed(inputs); }
 
-  /// Operations a second of one large product in the type that is used: what products can hope for.
-  double ceiling() const {
-    constexpr int64_t kSize = 2048;
-    const c10::InferenceMode inference;
-    const auto type = arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16;
-    const at::Tensor x = at::rand({kSize, kSize}, device).to(type), y = at::rand({kSize, kSize}, device).to(type);
-    const auto seconds = time_calls(5, [&] { at::mm(x, y); });
-    return 2.0 * kSize * kSize * kSize / *std::min_element(seconds.begin(), seconds.end());
-  }
-
   /// Times the calls and prints a line, or where their time went.
-  void measure(const char* what, const std::function<void()>& call, const std::function<Json()>& more) const {
+  void measure(const char* what, const std::function<void()>& call,
+               const std::function<Json(double seconds)>& more) const {
     if (!arguments.breakdown) {
       const auto seconds = time_calls(arguments.steps, call);
-      print(what, seconds, more());
+      print(what, seconds, more(median(seconds)));
       return;
     }
     call();
-    const double most = ceiling();
+    const double most = 1e12 * measured_peak_tflops(device, arguments.precision, /*size=*/2048);
     const Breakdown breakdown;
     for (int64_t i = 0; i < arguments.steps; ++i) call();
     std::fputs(breakdown.table(arguments.steps, most).c_str(), stdout);
@@ -166,7 +159,14 @@ void run_train(const Arguments& arguments) {
     losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
               result.contrastive.item<double>()};
   };
-  bench.measure("train", step, [&] { return Json{{"losses", losses}}; });
+  bench.measure("train", step, [&](double seconds) {
+    Batch batch;
+    batch.inputs = bench.host.inputs;
+    batch.targets = bench.host.targets;
+    const double tflops = 1e-12 * training_flops(bench.model->options(), {}, work_of(batch)) / seconds;
+    const double peak = peak_tflops(bench.device, arguments.precision);
+    return Json{{"losses", losses}, {"tflops", tflops}, {"mfu", tflops / peak}};
+  });
 }
 
 void run_embed(const Arguments& arguments) {
@@ -180,7 +180,7 @@ void run_embed(const Arguments& arguments) {
     const AutocastScope autocast(bench.device, arguments.precision);
     sum = bench.embeddings().text_pooled.sum().item<double>();
   };
-  bench.measure("embed", embed, [&] { return Json{{"checksum", sum}}; });
+  bench.measure("embed", embed, [&](double) { return Json{{"checksum", sum}}; });
 }
 
 }  // namespace

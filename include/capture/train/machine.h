@@ -14,8 +14,9 @@ namespace capture {
 /// HBM3"); 0 for one that the table lacks. float32 means TF32 where `rounded`, which is what tensor cores take.
 double known_peak_tflops(std::string_view gpu, Precision precision, bool rounded);
 
-/// The fastest of a few large products, timed here and now; takes about a tenth of a second.
-double measured_peak_tflops(at::Device device, Precision precision);
+/// The fastest of a few products of square matrices of this size, timed here and now; 0: one that takes about a tenth
+/// of a second in all.
+double measured_peak_tflops(at::Device device, Precision precision, int64_t size = 0);
 
 /// Of one device: from the table, or measured where it has none. On a CPU, of the threads that LibTorch may use.
 double peak_tflops(at::Device device, Precision precision);
