@@ -35,13 +35,14 @@ TINY = {
 }
 
 
-def run(*command, cwd=None, file_limit=None):
+def run(*command, cwd=None, file_limit=None, environment=()):
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
     return subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, errors="replace",
-                          preexec_fn=limit if file_limit else None, timeout=300)
+                          preexec_fn=limit if file_limit else None, timeout=300,
+                          env={**os.environ, **dict(environment)})
 
 
 class BadInput(unittest.TestCase):
@@ -88,13 +89,14 @@ class BadInput(unittest.TestCase):
         self.work = self.folder / self.id().split(".")[-1]
         shutil.copytree(self.base, self.work)
 
-    def refused(self, command, *parts, file_limit=None):
+    def refused(self, command, *parts, file_limit=None, environment=()):
         """Runs the command and checks that it is refused in one sentence that holds every part."""
         before = {p.relative_to(self.work) for p in self.work.rglob("*")}
-        done = run(BIN / command[0], *command[1:], cwd=self.work, file_limit=file_limit)
+        done = run(BIN / command[0], *command[1:], cwd=self.work, file_limit=file_limit, environment=environment)
         said = [line for line in done.stderr.splitlines() if line and not LOG_LINE.match(line)]
         text = "\n".join(said)
-        PRINT.append((self._testMethodName[5:].replace("_", " "), " ".join(map(str, command)), text))
+        shown = [*(f"{name}={value}" for name, value in dict(environment).items()), *map(str, command)]
+        PRINT.append((self._testMethodName[5:].replace("_", " "), " ".join(shown), text))
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertEqual(len(said), 1, done.stderr)
         self.assertTrue(text.startswith(command[0] + ": "), text)
@@ -134,6 +136,12 @@ class BadInput(unittest.TestCase):
 
     def test_options_that_contradict_each_other(self):
         self.train("heads", arguments=["--set", "model.text.heads=3"])
+
+    def test_batch_larger_than_the_data(self):
+        self.train("8 samples", "loader.drop_last", arguments=["--set", "loader.batch_size=9", "--set", "loader.drop_last=true"])
+
+    def test_process_without_its_rank(self):
+        self.train("RANK", "is not set", environment={"WORLD_SIZE": "2"})
 
     def test_frozen_module_that_does_not_exist(self):
         self.train("optimizer.frozen", "txt_stream", arguments=["--set", 'optimizer.frozen=["txt_stream"]'])
@@ -273,6 +281,8 @@ if __name__ == "__main__":
         sys.argv.remove("--print")
         result = unittest.main(exit=False, argv=[sys.argv[0]]).result
         for name, command, text in PRINT:
+            text = re.sub(r"\S*/capture_bad_input_\w+/\w+/", "", text)
+            text = re.sub(r"\.part-\d+", ".part-4711", text)
             print(f"**{name[0].upper()}{name[1:]}**\n```\n$ {command}\n{text}\n```\n")
         sys.exit(not result.wasSuccessful())
     unittest.main()
