@@ -50,12 +50,13 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--output", arguments.output, "Run folder; runs/<name of the config> by default");
   app.add_option("--resume", arguments.resume, "never, auto (the newest whole checkpoint), or a checkpoint's path");
   app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors");
-  app.add_option("--launch", arguments.launch, "Train in this many processes on this machine")
-      ->check(CLI::Range(1, 1024));
+  auto* launch = app.add_option("--launch", arguments.launch, "Train in this many processes on this machine")
+                     ->check(CLI::Range(1, 1024));
   app.add_option("--profile", arguments.profile, "Record this many steps in trace.json; sets trainer.profile_steps")
       ->check(CLI::Range(1, 100));
   auto* find = app.add_flag("--find-batch-size", arguments.find_batch_size,
-                            "Try batches of 1, 2, 4, ... pairs; print samples/s and memory of each, and end");
+                            "Try batches of 1, 2, 4, ... pairs; print samples/s and memory of each, and end")
+                   ->excludes(launch);
   app.add_option("--memory", arguments.memory, "GiB of RAM that --find-batch-size may take on a CPU")
       ->needs(find)
       ->check(CLI::Range(0.01, 1e6));

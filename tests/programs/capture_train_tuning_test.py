@@ -54,6 +54,7 @@ class Tuning(TrainCase):
 
     def test_memory_belongs_to_the_search(self):
         self.assertEqual(self.train("new", "--memory", 1).returncode, 2)
+        self.assertEqual(self.find("--launch", 2).returncode, 2)
         self.refused(self.find("--set", "trainer.device=cuda:7"), "cuda:7")
 
 
