@@ -45,10 +45,12 @@ class GpuCheck(unittest.TestCase):
         for batch in ("2", "4"):
             row = report["speed"][batch]
             self.assertGreater(row["train"]["samples_per_s"], 0)
+            self.assertGreater(row["train"]["mfu"], 0)
             self.assertGreater(row["embed"]["samples_per_s"], 0)
             self.assertEqual(row["peer"]["arguments"][:2], ["--batch", batch])
         self.assertGreater(report["speed"]["4"]["recompute"]["samples_per_s"], 0)
-        self.assertGreater(report["training"]["samples_per_s"], 0)
+        for training in ("training", "training on two"):
+            self.assertGreater(report[training]["samples_per_s"], 0)
         self.assertTrue(pathlib.Path(report["training"]["trace"]).exists())
         self.assertIn("| 4, recomputing |", done.stdout)
         self.assertIn("no step waited for the GPU", done.stdout)
@@ -58,7 +60,7 @@ class GpuCheck(unittest.TestCase):
         done = self.run_check("--rehearse", "--bin", BIN, "--minutes", "0")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads((self.folder / "out" / "gpu_check.json").read_text())["left_out"],
-                         ["tests", "training", "some of the speeds"])
+                         ["tests", "training", "training on two", "some of the speeds"])
         self.assertIn("left out, for want of time: training", done.stdout)
 
     def test_programs_that_are_not_there_are_named(self):
