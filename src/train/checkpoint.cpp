@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -81,11 +82,18 @@ class Aside {
   Aside& operator=(const Aside&) = delete;
 
   void move_to(const fs::path& target) {
-    std::error_code error;
-    fs::remove_all(target, error);
-    if (!error) fs::rename(path_, target, error);
-    if (error)
-      throw UserError({.what = "cannot move the checkpoint into place: " + error.message(), .where = target.string()});
+    // One of the same step changes places with this one, so that a kill leaves either. Some network disks cannot.
+    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+      discard(path_);
+    } else {
+      std::error_code error;
+      fs::remove_all(target, error);
+      if (!error) fs::rename(path_, target, error);
+      if (error) {
+        throw UserError(
+            {.what = "cannot move the checkpoint into place: " + error.message(), .where = target.string()});
+      }
+    }
     done_ = true;
     sync_folder(target.parent_path());
   }

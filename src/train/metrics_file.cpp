@@ -6,8 +6,8 @@ namespace capture {
 
 namespace {
 
-/// The lines up to `last_step`. A line that is no JSON object with a step was cut off by a kill: it goes too.
-std::string lines_up_to(const std::string& text, int64_t last_step) {
+/// A line that is no JSON object with a step was cut off by a kill.
+std::string kept_lines(const std::string& text, const MetricsFile::Keeps& keeps) {
   std::string kept;
   for (size_t start = 0; start < text.size();) {
     const size_t end = text.find('\n', start);
@@ -15,7 +15,7 @@ std::string lines_up_to(const std::string& text, int64_t last_step) {
     const Json line = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(start),
                                   text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false);
     const bool whole = line.is_object() && line.contains("step") && line["step"].is_number_integer();
-    if (whole && line["step"].get<int64_t>() <= last_step) kept.append(text, start, end + 1 - start);
+    if (whole && keeps(line["step"].get<int64_t>(), line)) kept.append(text, start, end + 1 - start);
     start = end + 1;
   }
   return kept;
@@ -23,10 +23,10 @@ std::string lines_up_to(const std::string& text, int64_t last_step) {
 
 }  // namespace
 
-MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step) {
+MetricsFile::MetricsFile(const std::filesystem::path& path, const Keeps& keeps) {
   if (std::filesystem::exists(path)) {
     const std::string text = read_file(path);
-    const std::string kept = lines_up_to(text, last_step);
+    const std::string kept = kept_lines(text, keeps);
     if (kept != text) write_file(path, kept);
   }
   file_.emplace(path);

@@ -33,8 +33,13 @@ void RunLog::attempt(const Write& write) {
   }
 }
 
-RunLog::RunLog(const std::filesystem::path& folder, int64_t last_step)
-    : metrics_(folder / "metrics.jsonl", last_step), events_(folder, last_step + 1) {}
+RunLog::RunLog(const std::filesystem::path& folder, int64_t last_step, bool measured)
+    : metrics_(folder / "metrics.jsonl",
+               [=](int64_t step, const Json& line) {
+                 if (step != last_step || measured) return step <= last_step;
+                 return !line.contains("validation") && !line.contains("evaluation");
+               }),
+      events_(folder, last_step + 1) {}
 
 void RunLog::training(RunPosition at, double learning_rate, const Meter& meter, const Throughput& throughput) {
   Json line = {{"step", at.step}, {"epoch", at.epoch}, {"learning_rate", learning_rate}};

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -26,14 +25,6 @@ std::string name_of(BestMetric metric) {
 
 /// Beside the numbers of signals, of which none that stops a run is so small.
 constexpr int kOutOfTime = 1;
-
-/// What a checkpoint writes, near enough.
-int64_t bytes_of(const Optimizer& optimizer) {
-  int64_t bytes = 0;
-  for (const auto& parameter : optimizer.parameters()) bytes += static_cast<int64_t>(parameter.nbytes());
-  for (const auto& [name, tensor] : optimizer.state()) bytes += static_cast<int64_t>(tensor.nbytes());
-  return bytes;
-}
 
 double peak_of(const TrainerOptions& options, at::Device device) {
   return options.peak_tflops > 0 ? options.peak_tflops : peak_tflops(device, options.precision);
@@ -80,7 +71,7 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       copier_(parts.device),
       length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())),
       best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision),
-      time_limit_(config.trainer.time_limit, surroundings.start, bytes_of(optimizer_)),
+      time_limit_(config.trainer.time_limit, surroundings.start, checkpoint_bytes()),
       evaluate_(std::move(surroundings.evaluate)) {
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
@@ -97,6 +88,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   step_ = checkpoint.step;
   meter_.load_state(checkpoint.state.at("meter"));
   best_.load_state(checkpoint.state.at("best"));
+  unmeasured_ = checkpoint.state.value("unmeasured", false);
   if (checkpoint.state.at("data") != parts_.training.fingerprint()) {
     log::warn(
         "data.train is not what the checkpoint was trained on: from here on the run differs from the "
@@ -137,6 +129,14 @@ bool Trainer::is_due(int64_t interval) const {
   return step_ % (interval > 0 ? interval : length_.steps_per_epoch) == 0 || step_ == length_.total_steps;
 }
 
+bool Trainer::validation_is_due() const {
+  return parts_.validation && is_due(config_.trainer.validation_interval);
+}
+
+bool Trainer::evaluation_is_due() const {
+  return evaluate_ && is_due(config_.evaluation.interval);
+}
+
 bool Trainer::is_out_of_patience() const {
   return config_.trainer.patience > 0 && best_.others_since() >= config_.trainer.patience;
 }
@@ -153,9 +153,10 @@ TrainOutcome Trainer::run() {
   const StopRequest stop;
   const StopDeadline deadline(stop, config_.trainer.stop_deadline_seconds, [this](int signal) { give_up(signal); });
   if (group_.rank() == 0) {
-    log_.emplace(folder_.path(), step_);
+    log_.emplace(folder_.path(), step_, !unmeasured_);
     writer_.emplace(folder_.checkpoints(), config_.trainer.checkpoint_in_background);
   }
+  make_up_for_measurements();
   int stopped_by = 0;
   if (step_ < length_.total_steps && !is_out_of_patience()) {
     if (log_) peak_tflops_ = peak_of(config_.trainer, parts_.device);
@@ -231,81 +232,26 @@ int Trainer::stop_of_any(const StopRequest& stop) const {
 bool Trainer::after_step(bool stopping) {
   const bool last = step_ == length_.total_steps;
   const bool logs = step_ % config_.trainer.log_interval == 0 || last;
-  const bool validates = parts_.validation && is_due(config_.trainer.validation_interval);
-  const bool evaluates = evaluate_ && is_due(config_.evaluation.interval);
+  const bool measures = validation_is_due() || evaluation_is_due();
   const bool saves = stopping || is_due(config_.trainer.checkpoint_interval);
-  if (!logs && !validates && !evaluates && !saves) return false;
+  if (!logs && !measures && !saves) return false;
 
   settle_pending();
   if (logs) log_window();
   const auto paused = Clock::now();
-  bool improved = validates && log_validation();
-  if (evaluates && log_evaluation()) improved = true;
+  // Who asks a run to stop gives it seconds: time for a checkpoint, not for a validation. The next run does that first.
+  unmeasured_ = measures && stopping && !last;
+  const bool improved = measures && !unmeasured_ && measure();
   if (saves || improved || is_out_of_patience()) save(improved);
   window_start_ += Clock::now() - paused;
-  return validates || evaluates || saves;
+  return measures || saves;
 }
 
-void Trainer::save(bool is_best) {
-  if (!writer_) return;
-  if (writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
-  writer_->wait();
-  notice_failed_save();
-  std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
-                                   {"optimizer.safetensors", optimizer_.state()}};
-  if (average_) {
-    const auto& average = *average_->model();
-    files.push_back({"average.safetensors", named_parameters_of(average), model_metadata(average)});
-  }
-  writer_->save({.step = step_,
-                 .files = std::move(files),
-                 .state = {{"epoch", position().epoch},
-                           {"meter", meter_.state()},
-                           {"best", best_.state()},
-                           {"data", parts_.training.fingerprint()},
-                           {"initialized", initialized_},
-                           {"world_size", group_.world_size()},
-                           {"config", to_json(config_)}},
-                 .is_best = is_best,
-                 .keep_last = config_.trainer.keep_last,
-                 .first = [this] { log_->sync(); }});
-}
-
-void Trainer::notice_failed_save() {
-  if (!writer_) return;
-  if (const auto failure = writer_->take_failure()) {
-    log::warn("no checkpoint of step {}: {}; training goes on, and the next one is tried when it is due", failure->step,
-              failure->what);
-  }
-}
-
-/// Every process ends together: a launcher that sees one end may end the others, with the last checkpoint half-written.
-/// However long it takes, the others keep hearing that it is not done yet.
-void Trainer::finish_saves() {
-  at::Tensor busy = at::ones({});
-  while (busy.item<float>() > 0) {
-    if (writer_) busy.fill_(writer_->wait_for(std::chrono::seconds(1)) ? 0.0 : 1.0);
-    group_.broadcast({busy});
-  }
-  if (writer_) {
-    if (const auto failure = writer_->take_failure()) {
-      throw UserError(
-          {.what = "the run ends after step " + std::to_string(step_) + " without a checkpoint of it: " + failure->what,
-           .hint = "then run again with --resume auto"});
-    }
-  }
-  group_.barrier();
-}
-
-void Trainer::give_up(int signal) const {
-  const auto saved = writer_ ? writer_->last_saved() : std::nullopt;
-  log::warn(
-      "{} seconds after signal {} (trainer.stop_deadline_seconds) the step in flight and its checkpoint are not done: "
-      "ending now; the last complete checkpoint stands{}; go on with --resume auto",
-      config_.trainer.stop_deadline_seconds, signal,
-      saved ? " (" + folder_.checkpoints().path_of(*saved).string() + ")" : "");
-  log::default_logger()->flush();
-  std::_Exit(128 + signal);
+void Trainer::make_up_for_measurements() {
+  if (!unmeasured_) return;
+  const bool improved = measure();
+  unmeasured_ = false;
+  save(improved);
 }
 
 }  // namespace capture

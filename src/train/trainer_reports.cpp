@@ -44,6 +44,12 @@ void Trainer::log_window() {
   window_start_ = Clock::now();
 }
 
+bool Trainer::measure() {
+  bool improved = validation_is_due() && log_validation();
+  if (evaluation_is_due() && log_evaluation()) improved = true;
+  return improved;
+}
+
 bool Trainer::log_validation() {
   const auto losses = validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_);
   const auto metric = static_cast<size_t>(config_.trainer.best_metric);

@@ -212,6 +212,21 @@ class Interruptions(TrainCase):
             self.must_train(output, "--resume", "auto")
             self.assertSameRun("whole", output)
 
+    def test_a_stop_leaves_the_validation_that_is_due_to_the_next_run(self):
+        often = ["--set", "trainer.validation_interval=1"]
+        self.must_train("whole", *often)
+        process = self.start_and_wait("stopped", 12, *often)
+        process.terminate()
+        process.communicate(timeout=60)
+        state = json.loads((self.weights("stopped").parent / "state.json").read_text())["state"]
+        self.assertTrue(state["unmeasured"])
+        self.assertFalse([line for line in self.lines("stopped") if line["step"] == state["step"] and "validation" in line])
+        # A kill may fall between the validation and the checkpoint that knows of it.
+        with open(self.folder / "stopped/metrics.jsonl", "a") as metrics:
+            metrics.write(json.dumps({"step": state["step"], "validation": {}}, separators=(",", ":")) + "\n")
+        self.must_train("stopped", "--resume", "auto", *often)
+        self.assertSameRun("whole", "stopped")
+
     def test_a_damaged_checkpoint_is_passed_over_by_name(self):
         self.must_train("whole")
         self.must_train("damaged", "--set", "trainer.keep_last=9")

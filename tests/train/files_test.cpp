@@ -13,6 +13,7 @@
 #include "capture/base/error.h"
 #include "capture/train/event_file.h"
 #include "capture/train/metrics_file.h"
+#include "capture/train/run_log.h"
 
 namespace capture {
 namespace {
@@ -24,17 +25,21 @@ std::filesystem::path fresh_folder(const std::string& name) {
   return path;
 }
 
+MetricsFile::Keeps up_to(int64_t last) {
+  return [last](int64_t step, const Json&) { return step <= last; };
+}
+
 TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {
   const auto path = fresh_folder("metrics_rewound") / "metrics.jsonl";
   {
-    MetricsFile file(path, 0);
+    MetricsFile file(path, up_to(0));
     for (int step = 1; step <= 5; ++step) file.append({{"step", step}, {"loss", 0.1 * step}});
   }
   const std::string all = read_file(path);
-  { MetricsFile file(path, 3); }
+  { MetricsFile file(path, up_to(3)); }
   EXPECT_EQ(read_file(path), all.substr(0, all.find("{\"step\":4")));
   {
-    MetricsFile file(path, 3);
+    MetricsFile file(path, up_to(3));
     for (int step = 4; step <= 5; ++step) file.append({{"step", step}, {"loss", 0.1 * step}});
   }
   EXPECT_EQ(read_file(path), all);
@@ -43,13 +48,24 @@ TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {
 TEST(MetricsFile, DropsALineThatWasCutOff) {
   const auto path = fresh_folder("metrics_cut") / "metrics.jsonl";
   write_file(path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"lo");
-  { MetricsFile file(path, 9); }
+  { MetricsFile file(path, up_to(9)); }
   EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
+}
+
+TEST(RunLog, DropsWhatWasMeasuredAfterAStepThatIsMeasuredAgain) {
+  const auto folder = fresh_folder("metrics_unmeasured");
+  const std::string kept = "{\"step\":1,\"loss\":1}\n{\"step\":1,\"validation\":{}}\n{\"step\":2,\"loss\":1}\n";
+  const std::string measured = "{\"step\":2,\"validation\":{}}\n{\"step\":2,\"evaluation\":{}}\n";
+  write_file(folder / "metrics.jsonl", kept + measured + "{\"step\":3,\"loss\":1}\n");
+  { RunLog log(folder, 2); }
+  EXPECT_EQ(read_file(folder / "metrics.jsonl"), kept + measured);
+  { RunLog log(folder, 2, /*measured=*/false); }
+  EXPECT_EQ(read_file(folder / "metrics.jsonl"), kept);
 }
 
 TEST(MetricsFile, AFullDiskLeavesNoHalfLineAndLosesNone) {
   const auto path = fresh_folder("metrics_full") / "metrics.jsonl";
-  MetricsFile file(path, 0);
+  MetricsFile file(path, up_to(0));
   file.append({{"step", 1}});
   // A limit on file sizes, 5 bytes into the next line, stands for the disk.
   rlimit before{};

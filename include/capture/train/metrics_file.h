@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,9 +16,11 @@ namespace capture {
 
 class MetricsFile {
  public:
-  /// Drops every line beyond `last_step`, and a last line that was cut off, then appends. UserError when the file
-  /// cannot be written.
-  MetricsFile(const std::filesystem::path& path, int64_t last_step);
+  /// Whether a line that is there stays, by its step and what it says.
+  using Keeps = std::function<bool(int64_t step, const Json& line)>;
+
+  /// Drops all other lines, and a last one that was cut off, then appends. UserError when the file cannot be written.
+  MetricsFile(const std::filesystem::path& path, const Keeps& keeps);
 
   /// UserError, with nothing of the line written, when the disk is full. The line is kept and written with the next.
   void append(const Json& line);

@@ -30,8 +30,9 @@ struct Throughput {
 /// curve's points are lost, and a warning says so. Only sync() insists.
 class RunLog {
  public:
-  /// Goes on after `last_step`; what the files say beyond it is dropped.
-  RunLog(const std::filesystem::path& folder, int64_t last_step);
+  /// Goes on after `last_step`; what the files say beyond it is dropped. Unless `measured`, so is what was measured
+  /// after that step: it comes again.
+  RunLog(const std::filesystem::path& folder, int64_t last_step, bool measured = true);
 
   /// {"step", "epoch", "learning_rate", "loss", "masked_tokens", "masked_regions", "contrastive", "gradient_norm",
   /// "skipped", "samples_per_second", "tflops", "mfu", "memory_megabytes"}: means since the line before; the rate is

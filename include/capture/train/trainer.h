@@ -73,8 +73,9 @@ class Trainer {
           TrainerSurroundings surroundings = {});
 
   /// Trains in the opened folder to the end, or until a signal (StopRequest), and leaves a checkpoint of the last
-  /// finished step. A checkpoint that cannot be written is a warning, and a UserError when it is the last one. When a
-  /// stop takes longer than trainer.stop_deadline_seconds, the process ends here, with 128 + the signal's number.
+  /// finished step; a validation that is due then is left to the next run. A checkpoint that cannot be written is a
+  /// warning, and a UserError when it is the last one. When a stop takes longer than trainer.stop_deadline_seconds, the
+  /// process ends here, with 128 + the signal's number.
   TrainOutcome run();
 
  private:
@@ -96,6 +97,8 @@ class Trainer {
   /// Why this or another process stops: the number of the signal that asked it to, or a number for the time limit; 0:
   /// it does not.
   int stop_of_any(const StopRequest& stop) const;
+  bool validation_is_due() const;
+  bool evaluation_is_due() const;
   bool is_out_of_patience() const;
   StepBatches batches_of(int64_t step) const;
 
@@ -106,8 +109,14 @@ class Trainer {
   bool after_step(bool stopping);
   void settle_pending();
   void log_window();
+  /// Validates and evaluates, whatever is due. Returns whether this is the best so far.
+  bool measure();
+  /// What a stop left undone.
+  void make_up_for_measurements();
   bool log_validation();
   bool log_evaluation();
+  /// What a checkpoint writes, near enough.
+  int64_t checkpoint_bytes() const;
   void save(bool is_best);
   void notice_failed_save();
   void finish_saves();
@@ -127,8 +136,9 @@ class Trainer {
   std::optional<RunLog> log_;  // on rank 0, as is
   std::optional<CheckpointWriter> writer_;
 
-  int64_t step_ = 0;  // finished
-  double rate_ = 0;   // of the last step
+  int64_t step_ = 0;         // finished
+  double rate_ = 0;          // of the last step
+  bool unmeasured_ = false;  // what was due after the last step is not done
   Meter meter_;
   std::vector<Pending> pending_;  // finished steps whose values nobody has looked at
   BestSoFar best_;
