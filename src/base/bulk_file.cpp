@@ -1,5 +1,7 @@
 #include "capture/base/bulk_file.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +13,9 @@ namespace capture {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{4} << 20;
-constexpr size_t kAlignment = 4096;  // no disk asks for more
+constexpr size_t kHugePage = size_t{2} << 20;  // no disk asks for memory that is aligned to more than 4096
+// So many chunks may wait for the disk: those who fill them are not held up by every moment that it takes longer.
+constexpr size_t kMostWaiting = 4;
 
 }  // namespace
 
@@ -20,8 +24,9 @@ void BulkFile::Free::operator()(std::byte* memory) const {
 }
 
 BulkFile::Chunk BulkFile::make_chunk() {
-  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, kChunkBytes));
+  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(kHugePage, kChunkBytes));
   if (memory == nullptr) throw std::bad_alloc();
+  ::madvise(memory, kChunkBytes, MADV_HUGEPAGE);
   return Chunk(memory);
 }
 
@@ -51,9 +56,9 @@ void BulkFile::hand_over() {
     thread_ = std::jthread([this](const std::stop_token& stop) { write_chunks(stop); });
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !full_ || failure_; });
+  changed_.wait(lock, [this] { return full_.size() < kMostWaiting || failure_; });
   rethrow();
-  full_ = std::move(chunk_);
+  full_.push_back(std::move(chunk_));
   used_ = 0;
   if (empty_.empty()) {
     chunk_ = make_chunk();
@@ -68,10 +73,10 @@ void BulkFile::hand_over() {
 void BulkFile::write_chunks(const std::stop_token& stop) {
   for (;;) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [this] { return full_.has_value(); });
-    if (!full_) return;
-    Chunk chunk = std::move(*full_);
-    full_.reset();
+    changed_.wait(lock, stop, [this] { return !full_.empty(); });
+    if (full_.empty()) return;
+    Chunk chunk = std::move(full_.front());
+    full_.pop_front();
     changed_.notify_all();
     lock.unlock();
     std::exception_ptr failure;

@@ -12,6 +12,10 @@ void RunningChecksum::Free::operator()(void* state) const {
 
 RunningChecksum::RunningChecksum() : state_(XXH3_createState()) {
   if (!state_) throw std::bad_alloc();
+  restart();
+}
+
+void RunningChecksum::restart() {
   XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_.get()));
 }
 

@@ -199,10 +199,13 @@ struct ShardSetWriter::Impl {
     starts.push_back(starts.back() + shard.size());
     index.shards.push_back(entry_of(shard));
     index.samples = starts.back();
+    ids.clear();
+  }
+
+  std::vector<uint64_t> id_hashes() const {
     std::vector<uint64_t> hashes;
     for (const std::string& id : ids) hashes.push_back(checksum(id));
-    ids.clear();
-    write_ids(ids_path(index.shards.back().file), std::move(hashes));
+    return hashes;
   }
 
   void write_index() {
@@ -273,7 +276,9 @@ void ShardSetWriter::add(EncodedSample sample, const std::function<Json()>& jour
   set.writer->add(std::move(sample));
   const int64_t most = set.options.shard_samples;
   if (set.writer->bytes() >= set.options.shard_bytes || (most > 0 && set.writer->size() >= most)) {
+    std::vector<uint64_t> hashes = set.id_hashes();
     set.end_shard();
+    write_ids(set.ids_path(set.index.shards.back().file), std::move(hashes));
     set.journal = journal ? journal() : Json();
     set.write_index();
   }
@@ -283,7 +288,8 @@ void ShardSetWriter::finish() {
   Impl& set = *impl_;
   if (set.index.complete) return;
   if (size() == 0) throw UserError({.what = "there is no sample to write", .where = set.folder.string()});
-  // The last shard is named by the complete index alone: there is no note of where the source stands behind it.
+  // The last shard is named by the complete index alone: there is no note of where the source stands behind it, and
+  // nobody will go on behind it and ask for its ids.
   if (set.writer) set.end_shard();
   // The source first: a complete index without it could not be told from another's.
   write_file(set.folder / kSourceFile, to_text(set.options.source));

@@ -1,5 +1,6 @@
 #include "capture/data/shard_writer.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <stdexcept>
@@ -12,48 +13,46 @@
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/running_checksum.h"
 #include "record.h"
 
 namespace capture {
 
 namespace {
 
-/// The part of a shard that block checksums cover, written a block at a time.
+/// The part of a shard that block checksums cover.
 class Blocks {
  public:
-  explicit Blocks(BulkFile& file) : file_(file) { block_.reserve(kChecksumBlockBytes); }
+  explicit Blocks(BulkFile& file) : file_(file) {}
 
   void write(std::span<const std::byte> bytes) {
+    file_.write(bytes);
     while (!bytes.empty()) {
-      if (block_.empty() && bytes.size() >= kChecksumBlockBytes) {
-        write_block(bytes.first(kChecksumBlockBytes));
-        bytes = bytes.subspan(kChecksumBlockBytes);
-        continue;
-      }
-      const auto part = bytes.first(std::min(bytes.size(), kChecksumBlockBytes - block_.size()));
-      block_.insert(block_.end(), part.begin(), part.end());
+      const auto part = bytes.first(std::min<size_t>(bytes.size(), kChecksumBlockBytes - used_));
+      sum_.add(part);
+      used_ += part.size();
       bytes = bytes.subspan(part.size());
-      if (block_.size() == kChecksumBlockBytes) flush();
+      if (used_ == kChecksumBlockBytes) end_block();
     }
   }
 
   /// Ends the last block.
   void flush() {
-    if (block_.empty()) return;
-    write_block(block_);
-    block_.clear();
+    if (used_ > 0) end_block();
   }
 
   std::span<const std::byte> checksums() const { return std::as_bytes(std::span(checksums_)); }
 
  private:
-  void write_block(std::span<const std::byte> block) {
-    checksums_.push_back(checksum(block));
-    file_.write(block);
+  void end_block() {
+    checksums_.push_back(sum_.value());
+    sum_.restart();
+    used_ = 0;
   }
 
   BulkFile& file_;
-  std::vector<std::byte> block_;
+  RunningChecksum sum_;  // of the block that has begun
+  size_t used_ = 0;      // bytes of it
   std::vector<uint64_t> checksums_;
 };
 

@@ -4,11 +4,11 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <thread>
@@ -20,8 +20,9 @@ namespace capture {
 
 /// An AtomicFile for large files: what is written is collected into chunks, which a thread of its own writes past the
 /// page cache, where the file system can, while the caller goes on. Copying gigabytes through the page cache costs a
-/// core about as much as making them, and drives out what is read again. A file smaller than a chunk is written as
-/// AtomicFile does, without a thread. Memory: three chunks of 4 MiB.
+/// core about as much as making them, and drives out what is read again. Chunks lie in huge pages where the system
+/// grants them, so that the kernel has few of them to hold for the disk. A file smaller than a chunk is written as
+/// AtomicFile does, without a thread. Memory: up to six chunks of 4 MiB.
 class BulkFile {
  public:
   explicit BulkFile(std::filesystem::path path);
@@ -57,7 +58,7 @@ class BulkFile {
 
   std::mutex mutex_;  // for what follows; file_ is the thread's while that runs
   std::condition_variable_any changed_;
-  std::optional<Chunk> full_;
+  std::deque<Chunk> full_;  // to be written, in this order
   std::vector<Chunk> empty_;
   std::exception_ptr failure_;
   std::jthread thread_;  // the last member: it ends before the others do

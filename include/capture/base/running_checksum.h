@@ -17,6 +17,9 @@ class RunningChecksum {
   /// checksum() (files.h) of all bytes so far.
   uint64_t value() const;
 
+  /// As if there had been none.
+  void restart();
+
  private:
   struct Free {
     void operator()(void* state) const;
