@@ -50,6 +50,42 @@ TEST_F(RankingsTest, TheFirstItemThatStandsTwiceIsNoted) {
   EXPECT_EQ(rankings.lines[1].repeated, kUnknown) << "a line knows nothing of the one before";
 }
 
+TEST_F(RankingsTest, AnItemThatStandsTwiceIsFoundBesideIdsThatAreInNoList) {
+  // Unknown ids may stand anywhere and as often as they like: before, between and behind the item that stands twice.
+  write_file(path_, "q1,x,x,g2,x,y,g2,x\nq1,x,x,y,,,y\nq2,g2,x,g3,g2,g2,g3\nq2,x,g3\nq1,g1,g1\n");
+  const Rankings rankings = read_rankings(path_, truth_);
+  std::vector<int32_t> repeated;
+  for (const Ranking& ranking : rankings.lines) repeated.push_back(ranking.repeated);
+  EXPECT_THAT(repeated, ElementsAre(1, kUnknown, 1, kUnknown, 0));
+  EXPECT_THAT(rankings.lines[0].unknown, ElementsAre("x", "x", "x", "y", "x"));
+}
+
+/// The list that an item was last seen in is kept in eight bits. Items come back after every number of lists around the
+/// one at which those numbers start again: in clean lists, which take one number each, and in lists that repeat another
+/// item, which take two.
+TEST_F(RankingsTest, NoListIsMistakenForOneOfLongAgo) {
+  constexpr int kLists = 1100;
+  for (const int period : {127, 128, 254, 255, 256}) {
+    std::vector<std::pair<std::string, std::vector<std::string>>> items;
+    for (int i = 0; i < period; ++i) items.push_back({"i" + std::to_string(i), {"cup"}});
+    items.push_back({"twice", {"cup"}});
+    const GroundTruth truth(list_of("gallery", items), std::vector{list_of("q", {{"q1", {"cup"}}})});
+    for (const bool repeats : {false, true}) {
+      std::string text;
+      for (int list = 0; list < kLists; ++list) {
+        text += "q1,i" + std::to_string(list % period) + ",x,twice,x" + (repeats ? ",twice\n" : "\n");
+      }
+      write_file(path_, text);
+      const Rankings rankings = read_rankings(path_, truth);
+      ASSERT_THAT(rankings.lines, SizeIs(kLists));
+      for (const Ranking& ranking : rankings.lines) {
+        ASSERT_EQ(ranking.repeated, repeats ? period : kUnknown)
+            << "list " << ranking.line << ", items come back after " << period;
+      }
+    }
+  }
+}
+
 TEST_F(RankingsTest, LargeFilesAreReadInPartsAsOneText) {
   std::string text;
   for (int line = 0; line < 3000; ++line) {
