@@ -354,6 +354,20 @@ class ImportPublished(unittest.TestCase):
         self.assert_imports(*arguments)
         self.verify()
 
+    def test_memory_does_not_grow_with_the_file(self):
+        source = self.folder / "a.tsv"
+        line = Row(0, width=2048).tsv()[12:] + "\n"
+        with source.open("w") as file:
+            for number in range(900):
+                file.write(f"{number:012}" + line)
+        self.assertGreater(source.stat().st_size, 350e6)
+        process = subprocess.Popen([PROGRAM, "import-tsv", source, "--output", self.output, "--workers", "1"],
+                                   stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        self.assertLess(used.ru_maxrss * 1024, 100e6)
+
     def test_help_has_an_example(self):
         for command in ("import-tsv", "import-lmdb", "import-list"):
             result = subprocess.run([PROGRAM, command, "--help"], capture_output=True, text=True)

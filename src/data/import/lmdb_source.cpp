@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -50,14 +51,16 @@ class LmdbSource final : public RowSource {
 
   std::optional<Piece> next() override {
     std::vector<LmdbRecord> records;
-    for (size_t bytes = 0; bytes < kPieceBytes;) {
+    size_t total = 0;
+    while (total < kPieceBytes) {
       const auto record = cursor_.next();
       if (!record) break;
       if (is_note(record->key)) continue;
       records.push_back(*record);
-      bytes += record->value.size();
+      total += record->value.size();
     }
     if (records.empty()) return {};
+    read_ahead(records, total);
     // Keys and values stay where they are as long as the map does.
     return [records = std::move(records)](std::string&, const VisitRow& visit) {
       for (const auto& [key, value] : records) visit({.bytes = value, .key = key});
@@ -107,6 +110,16 @@ class LmdbSource final : public RowSource {
   Json identity() const override { return file_identity(file_of(path_)); }
 
  private:
+  /// Asks for records that lie close together in the file, as those of a database that was filled in the order of its
+  /// keys do: otherwise a cold file would be read page by page, as workers come across them.
+  void read_ahead(const std::vector<LmdbRecord>& records, size_t bytes) const {
+    const auto [first, last] =
+        std::ranges::minmax(records, {}, [](const LmdbRecord& record) { return record.value.data(); });
+    const auto begin = static_cast<size_t>(first.value.data() - reinterpret_cast<const char*>(map_.bytes().data()));
+    const auto length = static_cast<size_t>(last.value.data() + last.value.size() - first.value.data());
+    if (length <= 2 * bytes) map_.prefetch(begin, length);
+  }
+
   /// tensorpack notes how many records it meant to write.
   void check_notes() const {
     for (const char* note : {"__keys__", "__len__"}) {
