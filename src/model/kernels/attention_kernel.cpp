@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "lanes.h"
@@ -11,11 +12,13 @@ namespace capture::kernels {
 
 namespace {
 
-/// Rows as float32, `stride` apart, zeros behind their end.
+/// Rows as float32, `stride` apart, zeros behind their end. The same rows' next columns are fetched ahead: those of the
+/// next head, who comes next, and too far apart for the processor to guess.
 template <class T>
 CAPTURE_LANES void unpack(Rows<const T> from, int64_t rows, int64_t width, float factor, float* to, int64_t stride) {
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t d = 0; d < width; d += kLanes) {
+      __builtin_prefetch(from.data + i * from.stride + d + width);
       store(to + i * stride + d, factor * load_first(from.data + i * from.stride + d, width - d));
     }
   }
@@ -30,11 +33,39 @@ CAPTURE_LANES void pack(const float* from, int64_t stride, int64_t rows, int64_t
   }
 }
 
-/// [rows, width] → [width, columns], zeros behind the rows' end.
+/// 4 × 4 numbers, in registers.
+CAPTURE_LANES void transpose_block(const float* from, int64_t stride, float* to, int64_t columns) {
+  using Places [[gnu::vector_size(16)]] = int32_t;
+  Four a, b, c, d;
+  std::memcpy(&a, from, sizeof a);
+  std::memcpy(&b, from + stride, sizeof b);
+  std::memcpy(&c, from + 2 * stride, sizeof c);
+  std::memcpy(&d, from + 3 * stride, sizeof d);
+  const Four ab_low = __builtin_shuffle(a, b, Places{0, 4, 1, 5}),
+             ab_high = __builtin_shuffle(a, b, Places{2, 6, 3, 7});
+  const Four cd_low = __builtin_shuffle(c, d, Places{0, 4, 1, 5}),
+             cd_high = __builtin_shuffle(c, d, Places{2, 6, 3, 7});
+  a = __builtin_shuffle(ab_low, cd_low, Places{0, 1, 4, 5});
+  b = __builtin_shuffle(ab_low, cd_low, Places{2, 3, 6, 7});
+  c = __builtin_shuffle(ab_high, cd_high, Places{0, 1, 4, 5});
+  d = __builtin_shuffle(ab_high, cd_high, Places{2, 3, 6, 7});
+  std::memcpy(to, &a, sizeof a);
+  std::memcpy(to + columns, &b, sizeof b);
+  std::memcpy(to + 2 * columns, &c, sizeof c);
+  std::memcpy(to + 3 * columns, &d, sizeof d);
+}
+
+/// [rows, width] → [width, columns], zeros behind the rows' end. What `from` has behind `width` is padding, up to
+/// whole vectors, and so has `to` lines for it.
 CAPTURE_LANES void transpose(const float* from, int64_t stride, int64_t rows, int64_t width, float* to,
                              int64_t columns) {
+  const int64_t whole = rows / 4 * 4;
+  for (int64_t d = 0; d < width; d += 4) {
+    for (int64_t i = 0; i < whole; i += 4)
+      transpose_block(from + i * stride + d, stride, to + d * columns + i, columns);
+  }
   for (int64_t d = 0; d < width; ++d) {
-    for (int64_t i = 0; i < rows; ++i) to[d * columns + i] = from[i * stride + d];
+    for (int64_t i = whole; i < rows; ++i) to[d * columns + i] = from[i * stride + d];
     std::fill(to + d * columns + rows, to + (d + 1) * columns, 0.0F);
   }
 }
@@ -61,8 +92,8 @@ struct Padded {
   int64_t matrix;  ///< [queries, keys], in whole draws of dropout
 };
 
-/// A row of scores → weights that sum to 1, zero behind the last key; returns log Σ exp(score).
-CAPTURE_LANES float softmax(float* row, int64_t keys, int64_t columns) {
+/// A row of scores → weights that sum to 1, zero behind the last key. `log_sum`, unless null: log Σ exp(score).
+CAPTURE_LANES void softmax(float* row, int64_t keys, int64_t columns, float* log_sum) {
   std::fill(row + keys, row + columns, row[0]);
   Lanes top = load(row);
   for (int64_t j = kLanes; j < columns; j += kLanes) top = max(top, load(row + j));
@@ -76,7 +107,7 @@ CAPTURE_LANES float softmax(float* row, int64_t keys, int64_t columns) {
   }
   const float whole = sum(total);
   for (int64_t j = 0; j < columns; j += kLanes) store(row + j, load(row + j) * (1.0F / whole));
-  return highest + std::log(whole);
+  if (log_sum != nullptr) *log_sum = highest + std::log(whole);
 }
 
 CAPTURE_LANES void multiply(float* to, const float* by, int64_t count) {
@@ -103,8 +134,7 @@ CAPTURE_LANES void attend_as(const Head& head, Rows<const T> q, Rows<const T> k,
   product(queries, padded.width, keys_transposed, padded.keys, weights, padded.keys, head.queries, padded.keys,
           head.width);
   for (int64_t i = 0; i < head.queries; ++i) {
-    const float log_sum = softmax(weights + i * padded.keys, head.keys, padded.keys);
-    if (log_sums != nullptr) log_sums[i] = log_sum;
+    softmax(weights + i * padded.keys, head.keys, padded.keys, log_sums == nullptr ? nullptr : log_sums + i);
   }
   if (head.dropout.active()) {
     float* const factors = arena.take(padded.matrix);

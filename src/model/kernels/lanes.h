@@ -24,6 +24,8 @@ namespace capture::kernels {
 using Lanes [[gnu::vector_size(64)]] = float;
 using Words [[gnu::vector_size(64)]] = uint32_t;
 using HalfWords [[gnu::vector_size(32)]] = uint16_t;
+using Eight [[gnu::vector_size(32)]] = float;
+using Four [[gnu::vector_size(16)]] = float;
 
 CAPTURE_LANES Lanes all(float value) {
   return Lanes{} + value;
@@ -77,22 +79,26 @@ CAPTURE_LANES Lanes first(Lanes lanes, int64_t count) {
   return lanes;
 }
 
+/// One half of a vector upon the other, until a number is left.
+template <class Join>
+CAPTURE_LANES float reduce(Lanes lanes, const Join& join) {
+  std::array<Eight, 2> halves;
+  std::memcpy(halves.data(), &lanes, sizeof lanes);
+  const Eight eight = join(halves[0], halves[1]);
+  std::array<Four, 2> quarters;
+  std::memcpy(quarters.data(), &eight, sizeof eight);
+  const Four four = join(quarters[0], quarters[1]);
+  return join(join(four[0], four[2]), join(four[1], four[3]));
+}
+
 CAPTURE_LANES float sum(Lanes lanes) {
-  std::array<float, kLanes> parts;
-  store(parts.data(), lanes);
-  for (size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (size_t i = 0; i < half; ++i) parts[i] += parts[i + half];
-  }
-  return parts[0];
+  return reduce(
+      lanes, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
 CAPTURE_LANES float largest(Lanes lanes) {
-  std::array<float, kLanes> parts;
-  store(parts.data(), lanes);
-  for (size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (size_t i = 0; i < half; ++i) parts[i] = parts[i] > parts[i + half] ? parts[i] : parts[i + half];
-  }
-  return parts[0];
+  return reduce(
+      lanes, [](auto a, auto b) __attribute__((always_inline)) { return a > b ? a : b; });
 }
 
 CAPTURE_LANES Lanes max(Lanes a, Lanes b) {

@@ -25,10 +25,15 @@ CAPTURE_LANES void product_tile(const float* a, int64_t a_stride, const float* b
   }
 }
 
+/// As many rows as keep the processor's adders busy: some ten sums at a time.
+constexpr int rows_for(int columns) {
+  return columns == 1 ? 12 : columns == 2 ? 6 : 4;
+}
+
 template <int kColumns, bool kTransposed>
 CAPTURE_LANES void product_columns(const float* a, int64_t a_stride, const float* b, int64_t b_stride, float* c,
                                    int64_t c_stride, int64_t rows, int64_t depth) {
-  constexpr int kRows = 4;
+  constexpr int kRows = rows_for(kColumns);
   const int64_t step = kTransposed ? 1 : a_stride;
   int64_t m = 0;
   for (; m + kRows <= rows; m += kRows) {
