@@ -14,11 +14,26 @@ namespace capture {
 
 namespace {
 
+/// "gallery, queries, train": the folders in a folder that are datasets, as in that of a synthetic world.
+std::string datasets_in(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (auto entry = std::filesystem::directory_iterator(folder, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (std::filesystem::exists(entry->path() / kShardIndexFile, error)) names.push_back(entry->path().filename());
+  }
+  std::ranges::sort(names);
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 [[noreturn]] void fail_without_shards(const std::filesystem::path& folder) {
+  const std::string inside = datasets_in(folder);
   throw UserError({.what = "the folder holds no shard",
                    .where = folder.string(),
                    .allowed = std::string("at least one *") + kShardSuffix + " file",
-                   .hint = "make one with capture_data"});
+                   .hint = inside.empty() ? "make one with capture_data" : "name a folder in it that does: " + inside});
 }
 
 /// The shards of a folder with an index, which must be the very ones that it names.

@@ -1,5 +1,6 @@
 #include "capture/data/dataset.h"
 
+#include "capture/data/shard_index.h"
 #include "support.h"
 
 namespace capture {
@@ -85,6 +86,11 @@ TEST(Dataset, NamesWhatItCannotRead) {
   EXPECT_THAT(refused({}), HasSubstr("at least one shard"));
   EXPECT_THAT(refused({folder / "none"}), HasSubstr("none: there is no such file or folder"));
   EXPECT_THAT(refused({folder.path()}), HasSubstr("the folder holds no shard"));
+  for (const char* part : {"train", "gallery"}) {
+    make_folder(folder / part);
+    write_shard_index(folder / part, {});
+  }
+  EXPECT_THAT(refused({folder.path()}), HasSubstr("name a folder in it that does: gallery, train"));
   write_samples(folder / "a.capshard", small_layout(), 2);
   ShardLayout other = small_layout();
   other.feature_width = 11;

@@ -136,6 +136,10 @@ class Inspect(unittest.TestCase):
     def test_wants_to_know_what_to_inspect(self):
         self.assertEqual(run("inspect").returncode, 2)
         self.assertEqual(run().returncode, 2)
+        for word, answer in (("inspcet", 'there is no command "inspcet"; did you mean inspect?'), ("x", 'no command "x"\n')):
+            result = run(word, SHARD)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(answer, result.stderr)
         self.assertIn("Example:", run("inspect", "--help").stdout)
 
 

@@ -84,6 +84,7 @@ class Worlds(SynthCase):
     def test_refuses_what_cannot_be(self):
         self.synth("here", train=20)
         before = files_of(self.folder / "here")
+        self.assertIn("were made before", self.synth("here", train=20).stdout)
 
         def refused(code=1, **options):
             changed = {**SMALL, "train": 20, **{name.replace("_", "-"): value for name, value in options.items()}}

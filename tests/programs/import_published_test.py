@@ -354,6 +354,24 @@ class ImportPublished(unittest.TestCase):
         self.assert_imports(*arguments)
         self.verify()
 
+    def test_nothing_in_a_file_steers_the_terminal(self):
+        row = Row(0)
+        row.id, row.title = "6\x1b[31m", "爽肤水\x1b[2J\x07 120ml"
+        tsv = write_tsv(self.folder / "a.tsv", [row, row])
+        products = self.folder / "list.txt"
+        products.write_text(f"{row.id}#####{row.title}#####u#####v#####a\x1b[1mlabel\n")
+        self.assert_imports("import-tsv", tsv)
+        self.assertIn("added before", self.rejects()[0]["reason"])
+        self.assert_fails(self.run_import("import-tsv", tsv, "--force", "--max-rejects", 0), "1 row was rejected")
+        listed = self.folder / "listed"
+        write_tsv(tsv, [row])
+        self.assert_imports("import-list", products, "--tsv", tsv, output=listed)
+        self.assertEqual(self.inspect(0, listed)["labels"], ["a\x1b[1mlabel"])
+        for command in (["inspect", listed], ["stats", listed], ["inspect", listed, "--id", "\x1b[31m"]):
+            result = subprocess.run([PROGRAM, *command], capture_output=True, text=True)
+            self.assertNotRegex(result.stdout + result.stderr, "[\x1b\x07]")
+            self.assertIn("120ml" if command == ["inspect", listed] else "[", result.stdout + result.stderr)
+
     def test_memory_does_not_grow_with_the_file(self):
         source = self.folder / "a.tsv"
         line = Row(0, width=2048).tsv()[12:] + "\n"

@@ -9,6 +9,7 @@
 
 #include "capture/base/error.h"
 #include "capture/data/import/import.h"
+#include "capture/data/import/rejects_file.h"
 #include "capture/text/tokenizer.h"
 #include "commands.h"
 
@@ -86,7 +87,7 @@ std::string describe(const ImportOptions& options, const ImportSummary& summary,
   if (summary.resumed_rows > 0) text += fmt::format(", {} of them before the interruption", summary.resumed_rows);
   text += fmt::format(", in {:.1f} s", seconds);
   if (summary.rejected > 0) {
-    text += fmt::format("\n{} rows were rejected, see {}", summary.rejected, options.rejects.string());
+    text += fmt::format("\n{}, see {}", rejected_in_words(summary.rejected), options.rejects.string());
   }
   return text;
 }

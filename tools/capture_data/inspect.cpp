@@ -9,6 +9,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/json.h"
+#include "capture/base/terminal.h"
 #include "capture/data/dataset.h"
 #include "commands.h"
 
@@ -89,7 +90,7 @@ std::string text_of(const Json& value) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  std::printf("  %-14s %s\n", name, value.c_str());
+  std::printf("  %-14s %s\n", name, one_line(value).c_str());
 }
 
 std::string size_of(const Json& bytes) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "capture/base/progress.h"
+#include "capture/base/terminal.h"
 #include "capture/report/html.h"
 #include "capture/report/report.h"
 #include "commands.h"
@@ -73,7 +74,7 @@ void print_table(const DatasetStats& stats, size_t labels) {
   if (stats.label_counts.empty()) return;
   fmt::print("\n{} distinct labels, the most frequent:\n", stats.label_counts.size());
   for (size_t i = 0; i < std::min(labels, stats.label_counts.size()); ++i) {
-    fmt::print("  {:>8}  {}\n", stats.label_counts[i].samples, stats.label_counts[i].label);
+    fmt::print("  {:>8}  {}\n", stats.label_counts[i].samples, one_line(stats.label_counts[i].label));
   }
 }
 
@@ -164,7 +165,9 @@ void add_stats(CLI::App& app) {
   command->add_option("dataset", options->paths, "Shards (*.capshard) or folders of them")->required();
   command->add_option("--tokenizer", options->tokenizer, "Cut titles with this vocabulary, or sentencepiece *.model")
       ->type_name("FILE");
-  command->add_option("--labels", options->labels, "How many labels to print")->check(CLI::NonNegativeNumber);
+  command->add_option("--labels", options->labels, "How many labels to print")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--workers", options->workers, "Threads")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--html", options->html, "Also write a page with plots")->type_name("FILE");
   command->add_flag("--json", options->json, "One line of JSON instead, every label in it");

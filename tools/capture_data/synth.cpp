@@ -17,6 +17,7 @@
 #include "capture/data/shard_set_writer.h"
 #include "capture/text/tokenizer.h"
 #include "commands.h"
+#include "common/choice.h"
 
 namespace capture {
 
@@ -58,8 +59,13 @@ int64_t samples_a_piece(const ShardLayout& layout) {
   return std::clamp<int64_t>(kNumbers / (layout.max_regions * layout.feature_width), 1, 1000);
 }
 
-/// Writes the part, or what is still missing of it. Returns its bytes.
-uintmax_t write_part(const Arguments& a, const SynthWorld& world, const Tokenizer& tokenizer, const Part& part) {
+struct Written {
+  uintmax_t bytes = 0;  // of the whole part
+  bool before = true;   // by an earlier run, all of it
+};
+
+/// Writes the part, or what is still missing of it.
+Written write_part(const Arguments& a, const SynthWorld& world, const Tokenizer& tokenizer, const Part& part) {
   const ShardLayout layout{.feature_width = a.world.feature_width,
                            .max_regions = a.world.regions,
                            .feature_type = a.feature_type,
@@ -68,6 +74,7 @@ uintmax_t write_part(const Arguments& a, const SynthWorld& world, const Tokenize
   const fs::path folder = a.output / part.name;
   ShardSetWriter writer(folder, layout, origin,
                         {.shard_samples = a.shard_samples, .source = source_of(a, part), .start_over = a.force});
+  Written written{.bytes = 0, .before = writer.complete()};
   ProgressBar progress(part.name, part.samples, "samples");
   const int64_t first = writer.size();
   const int64_t step = samples_a_piece(layout);
@@ -90,9 +97,8 @@ uintmax_t write_part(const Arguments& a, const SynthWorld& world, const Tokenize
         progress.update(writer.size());
       });
   writer.finish();
-  uintmax_t bytes = 0;
-  for (const auto& file : fs::directory_iterator(folder)) bytes += file.file_size();
-  return bytes;
+  for (const auto& file : fs::directory_iterator(folder)) written.bytes += file.file_size();
+  return written;
 }
 
 /// The vocabulary goes first: a world beside another's vocabulary would be no use to anybody.
@@ -119,15 +125,18 @@ void run(const Arguments& a) {
   const fs::path vocabulary = a.output / "vocab.txt";
   write_vocabulary(vocabulary, world.vocabulary(), a.force);
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer({.file = vocabulary});
-  uintmax_t bytes = 0;
+  Written all{.bytes = 0, .before = a.train + a.gallery + a.queries > 0};
   for (const Part& part : {Part{SynthPart::train, "train", a.train}, Part{SynthPart::gallery, "gallery", a.gallery},
                            Part{SynthPart::queries, "queries", a.queries}}) {
-    if (part.samples > 0) bytes += write_part(a, world, *tokenizer, part);
+    if (part.samples == 0) continue;
+    const Written written = write_part(a, world, *tokenizer, part);
+    all.bytes += written.bytes;
+    all.before = all.before && written.before;
   }
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-  fmt::print("{}: {} training pairs, a gallery of {} and {} queries of {} products, {:.1f} MB, in {:.1f} s\n",
-             a.output.string(), a.train, a.gallery, a.queries, a.world.products, static_cast<double>(bytes) * 1e-6,
-             time.count());
+  fmt::print("{}: {} training pairs, a gallery of {} and {} queries of {} products, {:.1f} MB, {}\n", a.output.string(),
+             a.train, a.gallery, a.queries, a.world.products, static_cast<double>(all.bytes) * 1e-6,
+             all.before ? "were made before" : fmt::format("in {:.1f} s", time.count()));
 }
 
 }  // namespace
@@ -153,10 +162,10 @@ void add_synth(CLI::App& app) {
   option("--feature-width", a.world.feature_width, "Numbers a region");
   option("--vocabulary-size", a.world.vocabulary_size, "Pieces of the vocabulary");
   option("--seed", a.world.seed, "Another seed is another world");
-  command->add_option("--feature-type", a.feature_type, "Stored precision: float16 (default), float32 or int8")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, FeatureType>{
+  command->add_option("--feature-type", a.feature_type, "Stored precision; float16 if left out")
+      ->transform(one_of(std::map<std::string, FeatureType>{
           {"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}}))
-      ->type_name("TYPE");
+      ->type_name("");
   count("--shard-samples", a.shard_samples, "Samples a shard; 0: 4 GB of them");
   command->add_option("--workers", a.workers, "Threads; the bytes do not depend on them")->check(CLI::Range(1, 256));
   command->add_flag("--force", a.force, "Replace what is in the folder");

@@ -9,6 +9,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/progress.h"
+#include "capture/base/terminal.h"
 #include "capture/data/dataset.h"
 #include "commands.h"
 
@@ -25,7 +26,7 @@ class Problems {
     constexpr int64_t kShown = 100;
     if (++count_ > kShown) return;
     progress_.clear();
-    std::printf("%s\n", problem.c_str());
+    std::printf("%s\n", one_line(problem).c_str());
     if (count_ == kShown) std::printf("… the others are only counted\n");
   }
   int64_t count() const { return count_; }

@@ -1,12 +1,34 @@
 #include "common/program.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/terminal.h"
 
 namespace capture {
+
+namespace {
+
+/// CLI11 would only say that a command is missing.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (app.get_require_subcommand_min() == 0 || argc < 2 || *argv[1] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  if (std::ranges::count(names, argv[1]) > 0) return;
+  const std::string near = nearest_word(argv[1], names);
+  throw CLI::ParseError(
+      "there is no command \"" + one_line(argv[1]) + "\"" + (near.empty() ? "" : "; did you mean " + near + "?"),
+      CLI::ExitCodes::ExtrasError);
+}
+
+}  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
   start_logging();
@@ -18,6 +40,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     std::fprintf(stderr, "%s: %s%s\n", app.get_name().c_str(), kind, text);
   };
   try {
+    check_command(app, argc, argv);
     app.parse(argc, argv);
     body();
     return 0;
@@ -25,7 +48,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
   } catch (const UserError& error) {
-    say("", error.what());
+    // The message may quote an id or a title of a file that anybody may have made.
+    say("", one_line(error.what()).c_str());
     return 1;
   } catch (const std::bad_alloc&) {
     say("", "out of memory; use a smaller batch or model, or a machine with more memory");

@@ -243,7 +243,7 @@ class Import {
     line["reason"] = outcome.problem;
     rejects_->add(line);
     if (options_.max_rejects < 0 || summary_.rejected <= options_.max_rejects) return;
-    throw UserError({.what = std::to_string(summary_.rejected) + " rows were rejected; the last: " + to_line(line),
+    throw UserError({.what = rejected_in_words(summary_.rejected) + "; the last: " + to_line(line),
                      .where = options_.features.string(),
                      .allowed = "at most " + std::to_string(options_.max_rejects) + " (--max-rejects)",
                      .hint = "see " + options_.rejects.string()});

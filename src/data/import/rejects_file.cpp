@@ -58,4 +58,8 @@ int64_t RejectsFile::sync() {
   return bytes_;
 }
 
+std::string rejected_in_words(int64_t rows) {
+  return std::to_string(rows) + (rows == 1 ? " row was" : " rows were") + " rejected";
+}
+
 }  // namespace capture

@@ -232,7 +232,7 @@ class PhotoImport {
     rejects_->add(line);
     if (rejected_++ == 0) first_reason_ = line["reason"];
     if (options_.max_rejects < 0 || rejected_ <= options_.max_rejects) return;
-    throw UserError({.what = fmt::format("{} rows were rejected; the last, line {}: {}", rejected_,
+    throw UserError({.what = fmt::format("{}; the last, line {}: {}", rejected_in_words(rejected_),
                                          line["line"].get<int64_t>(), line["reason"].get<std::string>()),
                      .where = options_.list.string(),
                      .allowed = fmt::format("at most {} (--max-rejects)", options_.max_rejects),
@@ -259,7 +259,7 @@ class PhotoImport {
                         static_cast<double>(regions_) / static_cast<double>(writer_.size()), layout_.feature_width);
     if (layout_.max_views > 1) text += fmt::format(", {} views", layout_.max_views);
     text += fmt::format(", {:.1f} MB, in {:.1f} s", static_cast<double>(bytes) * 1e-6, time.count());
-    if (rejected_ > 0) text += fmt::format("\n{} rows were rejected, see {}", rejected_, options_.rejects.string());
+    if (rejected_ > 0) text += fmt::format("\n{}, see {}", rejected_in_words(rejected_), options_.rejects.string());
     return text;
   }
 

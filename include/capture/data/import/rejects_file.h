@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "capture/base/json.h"
 
@@ -29,5 +30,8 @@ class RejectsFile {
   int descriptor_ = -1;
   int64_t bytes_ = 0;
 };
+
+/// "1 row was rejected", "2 rows were rejected".
+std::string rejected_in_words(int64_t rows);
 
 }  // namespace capture
