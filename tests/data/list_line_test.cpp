@@ -27,7 +27,8 @@ TEST(ListLine, MayHaveEmptyFields) {
 
 TEST(ListLine, RefusesFewerFields) {
   EXPECT_THAT(error_of([] { parse_list_line(""); }), HasSubstr("the line is empty"));
-  EXPECT_THAT(error_of([] { parse_list_line("1#####t#####u#####v"); }), HasSubstr("the line has 4 field(s)"));
+  EXPECT_THAT(error_of([] { parse_list_line("1#####t#####u#####v"); }), HasSubstr("the line has 4 fields;"));
+  EXPECT_THAT(error_of([] { parse_list_line("1"); }), HasSubstr("the line has 1 field;"));
 }
 
 TEST(ListLine, ReadsThePublishedDevList) {

@@ -289,7 +289,7 @@ class BadInput(EvalTest):
 
     def test_a_list_line_with_too_few_fields(self):
         self.case.gallery.insert(1, "g9#####only a caption")
-        self.refused_case(["gallery.txt:2", "2 field(s)"])
+        self.refused_case(["gallery.txt:2", "2 fields"])
 
     def test_an_empty_list_line(self):
         self.case.lists[0].append("")

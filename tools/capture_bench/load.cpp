@@ -16,6 +16,7 @@
 #include "capture/data/loader.h"
 #include "capture/tensor/runtime.h"
 #include "capture/text/tokenizer.h"
+#include "common/choice.h"
 #include "load_data.h"
 #include "memory_copy.h"
 
@@ -193,9 +194,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
   number("--samples", arguments.samples, "Invented pairs.", 1, 100'000'000);
   number("--feature-width", arguments.layout.feature_width, "Numbers a region of theirs.", 1, 65536);
   number("--regions", arguments.layout.max_regions, "Regions of each.", 1, 4096);
-  command.add_option("--feature-type", arguments.layout.feature_type, "How they are stored: float16, float32 or int8.")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, FeatureType>{
+  command.add_option("--feature-type", arguments.layout.feature_type, "How they are stored.")
+      ->transform(one_of(std::map<std::string, FeatureType>{
           {"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}}))
+      ->type_name("")
       ->default_str("float16");
   number("--batch", loader.batch_size, "Pairs a batch.", 1, 65536);
   number("--workers", loader.workers, "Threads that fill batches.", 0, 256);

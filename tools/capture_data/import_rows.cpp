@@ -98,7 +98,9 @@ void run(Arguments& a) {
     throw UserError({.what = "the features come from one file", .allowed = "either --tsv FILE or --lmdb PATH"});
   }
   if (options.rules.min_regions > options.rules.max_regions) {
-    throw UserError({.what = "is above --max-regions", .where = "--min-regions"});
+    throw UserError(
+        {.what = fmt::format("{} is above --max-regions, {}", options.rules.min_regions, options.rules.max_regions),
+         .where = "--min-regions"});
   }
   options.format = a.lmdb.empty() ? FeatureFormat::tsv : FeatureFormat::lmdb;
   options.features = a.lmdb.empty() ? a.tsv : a.lmdb;

@@ -162,10 +162,11 @@ void add_synth(CLI::App& app) {
   option("--feature-width", a.world.feature_width, "Numbers a region");
   option("--vocabulary-size", a.world.vocabulary_size, "Pieces of the vocabulary");
   option("--seed", a.world.seed, "Another seed is another world");
-  command->add_option("--feature-type", a.feature_type, "Stored precision; float16 if left out")
+  command->add_option("--feature-type", a.feature_type, "Stored precision")
       ->transform(one_of(std::map<std::string, FeatureType>{
           {"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}}))
-      ->type_name("");
+      ->type_name("")
+      ->default_str("float16");
   count("--shard-samples", a.shard_samples, "Samples a shard; 0: 4 GB of them");
   command->add_option("--workers", a.workers, "Threads; the bytes do not depend on them")->check(CLI::Range(1, 256));
   command->add_flag("--force", a.force, "Replace what is in the folder");

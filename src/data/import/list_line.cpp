@@ -24,7 +24,8 @@ void parse_list_line(std::string_view line, ListLine& parsed) {
     ++parsed.fields;
   });
   if (parsed.fields < parts.size()) {
-    refuse_row(line.empty() ? "the line is empty" : "the line has " + std::to_string(parsed.fields) + " field(s)",
+    const std::string count = std::to_string(parsed.fields) + (parsed.fields == 1 ? " field" : " fields");
+    refuse_row(line.empty() ? "the line is empty" : "the line has " + count,
                "id#####caption#####source url#####mirror url#####labels");
   }
   split(labels, "#;#", [&](std::string_view label) { parsed.labels.push_back(label); });
