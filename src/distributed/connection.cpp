@@ -5,17 +5,16 @@
 #include "connection.h"
 
 #include <c10/util/Logging.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/tensor/device.h"
 #include "with_cuda/open_nccl.h"
 
 namespace capture {
@@ -137,14 +136,10 @@ c10::intrusive_ptr<c10d::Store> ProcessGroup::Connection::keys_under(const char*
 
 void ProcessGroup::Connection::use(at::Device device) {
   if (!device.is_cuda()) return;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const auto library = here.parent_path() / "libexec" / "capture_nccl.so";
-  void* const handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  void* const symbol = handle == nullptr ? nullptr : ::dlsym(handle, "capture_open_nccl");
+  std::string reason;
+  void* const symbol = cuda_function("capture_nccl.so", "capture_open_nccl", reason);
   if (symbol == nullptr) {
-    const char* reason = ::dlerror();
-    log::warn("the GPUs exchange their gradients through the CPUs, slowly: no NCCL ({})",
-              reason == nullptr ? "" : reason);
+    log::warn("the GPUs exchange their gradients through the CPUs, slowly: no NCCL ({})", reason);
     return;
   }
   const auto open = reinterpret_cast<decltype(&capture_open_nccl)>(symbol);

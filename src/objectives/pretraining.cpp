@@ -12,9 +12,10 @@ namespace capture {
 
 namespace {
 
-/// The divisor of a mean over rows, which for no rows leaves the empty sum, 0, as it is.
-double rows_of(const at::Tensor& tensor) {
-  return static_cast<double>(std::max<int64_t>(tensor.size(0), 1));
+/// The sum over rows of `targets` as a mean over as many numbers a row; without rows the empty sum, 0, stays as it is.
+at::Tensor mean_of(const at::Tensor& sum, const at::Tensor& targets, const at::Tensor& count, double numbers = 1) {
+  if (count.defined()) return sum / (count.clamp_min(1) * numbers);
+  return sum / (static_cast<double>(std::max<int64_t>(targets.size(0), 1)) * numbers);
 }
 
 /// Targets of masked regions; UserError when the model or the data does not go with the objective.
@@ -54,18 +55,24 @@ void PretrainingObjectiveOptions::check(FieldChecker& c) const {
             "at least one weight above 0");
 }
 
-at::Tensor masked_token_loss(const at::Tensor& scores, const at::Tensor& tokens) {
-  return at::cross_entropy_loss(scores.to(at::kFloat), tokens, {}, at::Reduction::Sum) / rows_of(tokens);
+at::Tensor masked_token_loss(const at::Tensor& scores, const at::Tensor& tokens, const at::Tensor& count) {
+  return mean_of(at::cross_entropy_loss(scores.to(at::kFloat), tokens, {}, at::Reduction::Sum), tokens, count);
 }
 
-at::Tensor masked_feature_loss(const at::Tensor& predictions, const at::Tensor& features) {
-  const double columns = static_cast<double>(features.size(1));
-  return at::mse_loss(predictions.to(at::kFloat), features, at::Reduction::Sum) / (rows_of(features) * columns);
+at::Tensor masked_feature_loss(const at::Tensor& predictions, const at::Tensor& features, const at::Tensor& count) {
+  at::Tensor predicted = predictions.to(at::kFloat);
+  if (count.defined()) {
+    const at::Tensor row = at::arange(features.size(0), count.options()).unsqueeze(1);
+    predicted = predicted.masked_fill(row >= count, 0.0);
+  }
+  return mean_of(at::mse_loss(predicted, features, at::Reduction::Sum), features, count,
+                 static_cast<double>(features.size(1)));
 }
 
-at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabilities) {
+at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabilities, const at::Tensor& count) {
+  // Rows that do not count have no probability at all, and so no part in the sum.
   const at::Tensor logarithms = at::log_softmax(scores.to(at::kFloat), -1);
-  return at::kl_div(logarithms, probabilities, at::Reduction::Sum) / rows_of(probabilities);
+  return mean_of(at::kl_div(logarithms, probabilities, at::Reduction::Sum), probabilities, count);
 }
 
 at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tensor& text_projection, double temperature,
@@ -96,12 +103,13 @@ namespace {
 
 template <class Pairs>
 PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& batch, const MaskedTargets& targets,
-                            const PretrainingObjectiveOptions& options, const ProcessGroup& group) {
+                            const PretrainingObjectiveOptions& options, const ProcessGroup& group,
+                            const at::Tensor& weights) {
   const at::Tensor none = at::zeros({}, batch.region_features.options());
   PretrainingLosses losses{none, none, none, none};
-  const auto add = [&](at::Tensor& slot, double weight, const at::Tensor& loss) {
+  const auto add = [&](at::Tensor& slot, int64_t place, double weight, const at::Tensor& loss) {
     slot = loss.detach();
-    losses.total = losses.total + loss * weight;
+    losses.total = losses.total + (weights.defined() ? loss * weights.select(0, place) : loss * weight);
   };
 
   PretrainingOutput output;
@@ -116,16 +124,17 @@ PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& bat
     output.region_projection = embeddings.region_projection;
   }
   if (options.masked_tokens > 0) {
-    add(losses.masked_tokens, options.masked_tokens, masked_token_loss(output.token_scores, targets.token_ids));
+    add(losses.masked_tokens, 0, options.masked_tokens,
+        masked_token_loss(output.token_scores, targets.token_ids, targets.token_count));
   }
   if (options.masked_regions > 0) {
     const at::Tensor& wanted = region_targets(model, targets, options.region_objective);
     const bool classes = options.region_objective == RegionObjective::classes;
-    add(losses.masked_regions, options.masked_regions,
-        (classes ? masked_class_loss : masked_feature_loss)(output.region_predictions, wanted));
+    add(losses.masked_regions, 1, options.masked_regions,
+        (classes ? masked_class_loss : masked_feature_loss)(output.region_predictions, wanted, targets.region_count));
   }
   if (options.contrastive > 0) {
-    add(losses.contrastive, options.contrastive,
+    add(losses.contrastive, 2, options.contrastive,
         contrastive_loss(output.region_projection, output.text_projection, options.temperature, group));
   }
   return losses;
@@ -135,14 +144,14 @@ PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& bat
 
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group) {
-  return losses_of(model, batch, targets, options, group);
+                                     const ProcessGroup& group, const at::Tensor& weights) {
+  return losses_of(model, batch, targets, options, group, weights);
 }
 
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group) {
-  return losses_of(model, batch, targets, options, group);
+                                     const ProcessGroup& group, const at::Tensor& weights) {
+  return losses_of(model, batch, targets, options, group, weights);
 }
 
 }  // namespace capture

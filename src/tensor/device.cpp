@@ -4,6 +4,8 @@
 #include <ATen/autocast_mode.h>
 #include <dlfcn.h>
 
+#include <filesystem>
+
 #include "capture/base/error.h"
 
 namespace capture {
@@ -43,6 +45,18 @@ at::Device parse_device(const std::string& name) {
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (index >= count) refuse("this machine has " + std::to_string(count) + " GPUs");
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+}
+
+void* cuda_function(const std::string& library, const char* function, std::string& reason) {
+  const auto programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto file = programs.parent_path() / "libexec" / library;
+  void* const handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const found = handle == nullptr ? nullptr : ::dlsym(handle, function);
+  if (found == nullptr) {
+    const char* const error = ::dlerror();
+    reason = error == nullptr ? "it cannot be loaded" : error;
+  }
+  return found;
 }
 
 AutocastScope::AutocastScope(at::Device device, Precision precision)

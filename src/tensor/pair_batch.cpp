@@ -95,8 +95,13 @@ PackedBatch to(const PackedBatch& batch, at::Device device) {
 }
 
 MaskedTargets to(const MaskedTargets& targets, at::Device device) {
-  return {moved(targets.token_rows, device), moved(targets.token_ids, device), moved(targets.region_rows, device),
-          widened(targets.region_features, device), moved(targets.region_classes, device)};
+  MaskedTargets out = targets;
+  for (at::Tensor* tensor :
+       {&out.token_rows, &out.token_ids, &out.region_rows, &out.region_classes, &out.token_count, &out.region_count}) {
+    *tensor = moved(*tensor, device);
+  }
+  out.region_features = widened(targets.region_features, device);
+  return out;
 }
 
 PairBatch padded(const PackedBatch& batch, int64_t pad_token) {

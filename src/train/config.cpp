@@ -70,6 +70,11 @@ void TrainerOptions::visit(FieldVisitor& f) {
            "which takes less memory, more time, and changes no number.",
            Choices<Recompute>{
                {"none", Recompute::none}, {"co_transformer", Recompute::co_transformer}, {"all", Recompute::all}});
+  f.field("cuda_graph", cuda_graph,
+          "On one GPU, ask for a step's work in one call, a CUDA graph for each shape of batch, instead of kernel by "
+          "kernel: for batches so small that the host cannot keep up. Off until tools/gpu_check has shown on your GPU "
+          "that it pays. Results are the same up to rounding and, where batches are filled up to such a shape, the "
+          "places that dropout draws.");
   f.field("profile_steps", profile_steps,
           "Steps to record, after the first three of a run, in the run folder's trace.json; 0: none.", {0, 100});
   f.field("patience", patience,
@@ -115,6 +120,9 @@ void TrainConfig::check(FieldChecker& c) const {
             "is " + std::to_string(loader.max_tokens) + ", but the co-transformer's regions start at position " +
                 std::to_string(model.co_transformer.first_region),
             "at most model.co_transformer.first_region");
+  c.require(!trainer.cuda_graph || trainer.recompute == Recompute::none, "trainer.cuda_graph",
+            "is true, but layers that trainer.recompute computes twice cannot draw their dropout twice in a graph",
+            "false, or trainer.recompute = none");
   const bool retrieval = trainer.best_metric == BestMetric::mean_average_precision;
   c.require(!retrieval || evaluation.wanted(), "trainer.best_metric", "is mAP@10, but evaluation.gallery is empty",
             "a validation loss, or a gallery and queries under evaluation");

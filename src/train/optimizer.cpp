@@ -142,6 +142,14 @@ std::vector<at::Tensor> Optimizer::clip_each(std::vector<at::Tensor>& gradients)
 }
 
 at::Tensor Optimizer::step(double rate_factor, const at::Tensor& losses) {
+  return update([&](const Group& group) { return options_.learning_rate * rate_factor * group.scale; }, losses);
+}
+
+at::Tensor Optimizer::step(const at::Tensor& rate_factor, const at::Tensor& losses) {
+  return update([&](const Group& group) { return rate_factor * (options_.learning_rate * group.scale); }, losses);
+}
+
+at::Tensor Optimizer::update(const std::function<Rate(const Group&)>& rate_of, const at::Tensor& losses) {
   const at::NoGradGuard no_gradient;
   std::vector<at::Tensor> gradients;
   for (const auto& parameter : parameters_) {
@@ -168,10 +176,12 @@ at::Tensor Optimizer::step(double rate_factor, const at::Tensor& losses) {
     }
     if (parameters.empty()) continue;
     const std::vector<at::Tensor> counts(parameters.size(), count);
-    at::_fused_adamw_(parameters, grads, moment1, moment2, {}, counts,
-                      options_.learning_rate * rate_factor * group.scale, options_.beta1, options_.beta2,
-                      group.weight_decay, options_.epsilon, /*amsgrad=*/false,
-                      /*maximize=*/false, divisor, bad);
+    const Rate rate = rate_of(group);
+    const auto move = [&](const auto& learning_rate) {
+      at::_fused_adamw_(parameters, grads, moment1, moment2, {}, counts, learning_rate, options_.beta1, options_.beta2,
+                        group.weight_decay, options_.epsilon, /*amsgrad=*/false, /*maximize=*/false, divisor, bad);
+    };
+    std::visit(move, rate);
     // The fused kernel does not say that it wrote: whoever keeps something made of a weight (PackedProduct) must see
     // it.
     for (const auto& parameter : parameters) parameter.unsafeGetTensorImpl()->bump_version();

@@ -53,7 +53,12 @@ TrainStep::TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainC
   reducer_ = std::make_unique<GradientReducer>(group_, optimizer_.parameters(), config.distributed);
 }
 
-std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& batches) const {
+void TrainStep::use_graphs(std::unique_ptr<GraphBackend> backend, const StepGraphOptions& options) {
+  TORCH_CHECK(group_.alone(), "recorded steps are for one process");
+  graphs_ = std::make_unique<StepGraphs>(model_, optimizer_, config_, device_, options, std::move(backend));
+}
+
+std::vector<LossShares> TrainStep::shares_of(const std::vector<Batch>& batches) const {
   // The means of a step that is one batch on one process are what they should be.
   if (batches.size() == 1 && group_.alone()) return {{1, 1, 1}};
   std::array<double, 3> own{};
@@ -66,7 +71,7 @@ std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& ba
   const double* whole = total.const_data_ptr<double>();
   // Gradients are averaged over the processes, so each counts its own share that many times.
   const auto world = static_cast<double>(group_.world_size());
-  std::vector<Shares> shares;
+  std::vector<LossShares> shares;
   for (const auto& batch : batches) {
     const auto positions = positions_of(batch);
     shares.push_back({world * share(positions[0], whole[0]), world * share(positions[1], whole[1]),
@@ -77,6 +82,13 @@ std::vector<TrainStep::Shares> TrainStep::shares_of(const std::vector<Batch>& ba
 
 at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
   const auto shares = shares_of(batches);
+  if (graphs_) {
+    for (size_t i = 0; i < batches.size(); ++i) {
+      seed_dropout(device_, config_.trainer.seed, step, static_cast<int64_t>(i), group_.rank());
+      graphs_->add(batches[i], shares[i]);
+    }
+    return graphs_->update(rate_factor);
+  }
   at::Tensor losses;
   for (size_t i = 0; i < batches.size(); ++i) {
     seed_dropout(device_, config_.trainer.seed, step, static_cast<int64_t>(i), group_.rank());

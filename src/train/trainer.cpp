@@ -73,11 +73,22 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision),
       time_limit_(config.trainer.time_limit, surroundings.start, checkpoint_bytes()),
       evaluate_(std::move(surroundings.evaluate)) {
+  if (config.trainer.cuda_graph) use_graphs();
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
   if (config.ema.decay == 0) return;
   average_.emplace(model_, config.ema.decay);
   if (folder.start()) restore_average(*folder.start());
+}
+
+void Trainer::use_graphs() {
+  if (!parts_.device.is_cuda() || !group_.alone()) {
+    log::warn("trainer.cuda_graph is for one process on one GPU: these steps are computed without graphs");
+    return;
+  }
+  const int64_t in_data = parts_.training.max_regions(), most = config_.loader.max_regions;
+  train_step_.use_graphs(open_cuda_graphs(parts_.device),
+                         {.max_regions = most > 0 ? std::min(most, in_data) : in_data});
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {

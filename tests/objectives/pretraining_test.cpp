@@ -86,7 +86,7 @@ TEST(MaskedClassLoss, IsTheDivergenceFromTheDetectorsClasses) {
 TEST(MaskedLosses, NothingMaskedGivesZeroAndZeroGradients) {
   const auto expect_zero = [](const auto& loss_of, const at::Tensor& target) {
     at::Tensor x = at::randn({4, 6}).requires_grad_();
-    const at::Tensor loss = loss_of(x.narrow(0, 0, 0), target);
+    const at::Tensor loss = loss_of(x.narrow(0, 0, 0), target, at::Tensor());
     loss.backward();
     EXPECT_EQ(loss.template item<double>(), 0.0);
     EXPECT_EQ(x.grad().abs().sum().template item<double>(), 0.0);
@@ -94,6 +94,30 @@ TEST(MaskedLosses, NothingMaskedGivesZeroAndZeroGradients) {
   expect_zero(masked_token_loss, at::empty({0}, at::kLong));
   expect_zero(masked_feature_loss, at::empty({0, 6}));
   expect_zero(masked_class_loss, at::empty({0, 6}));
+}
+
+TEST(MaskedLosses, RowsBehindThoseThatCountChangeNothing) {
+  const auto expect_same = [](const auto& loss_of, const at::Tensor& x, const at::Tensor& target, int64_t filling) {
+    const auto of = [&](const at::Tensor& rows, const at::Tensor& targets, const at::Tensor& count) {
+      at::Tensor own = rows.clone().requires_grad_();
+      const at::Tensor loss = loss_of(own, targets, count);
+      loss.backward();
+      return std::pair(loss, own.grad());
+    };
+    for (const int64_t rows : {3, 0}) {
+      const auto [expected, gradient] = of(x.narrow(0, 0, rows), target.narrow(0, 0, rows), at::Tensor());
+      at::Tensor filled = target.clone();
+      filled.narrow(0, rows, 7 - rows).fill_(filling);
+      const auto [actual, whole] = of(x, filled, at::scalar_tensor(rows, at::kLong));
+      EXPECT_TRUE(at::allclose(actual, expected, 1e-6, 0)) << actual << expected;
+      EXPECT_TRUE(whole.narrow(0, 0, rows).equal(gradient));
+      EXPECT_EQ(whole.narrow(0, rows, 7 - rows).abs().sum().template item<double>(), 0.0);
+    }
+  };
+  const at::Tensor x = at::randn({7, 5});
+  expect_same(masked_token_loss, x, at::randint(0, 5, {7}, at::kLong), MaskedTargets::kNoToken);
+  expect_same(masked_feature_loss, x, at::randn({7, 5}), 0);
+  expect_same(masked_class_loss, x, at::softmax(at::randn({7, 5}), -1), 0);
 }
 
 class PretrainingLossesOf : public ::testing::Test {

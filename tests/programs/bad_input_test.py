@@ -149,6 +149,10 @@ class BadInput(unittest.TestCase):
     def test_best_metric_that_is_never_measured(self):
         self.train("trainer.best_metric", "evaluation", arguments=["--set", "trainer.best_metric=mAP@10"])
 
+    def test_graphs_with_recomputed_layers(self):
+        self.train("trainer.cuda_graph", "trainer.recompute",
+                   arguments=["--set", "trainer.cuda_graph=true", "--set", "trainer.recompute=all"])
+
     def test_average_that_the_run_does_not_keep(self):
         self.refused(["capture_eval", "--run", "run", "--weights", "average", "--gallery", "train", "--queries", "train"],
                      "average", "ema.decay")

@@ -31,6 +31,12 @@ class Tuning(TrainCase):
         done = self.must_train("plain", "--resume", "auto", "--set", "trainer.steps=8", "--set", "trainer.recompute=all")
         self.assertNotIn("differs", done.stderr)
 
+    def test_graphs_are_for_gpus_and_change_nothing_on_a_cpu(self):
+        self.must_train("plain", "--set", "trainer.steps=4")
+        done = self.must_train("asked", "--set", "trainer.steps=4", "--set", "trainer.cuda_graph=true")
+        self.assertSameRun("plain", "asked")
+        self.assertIn("warning trainer.cuda_graph is for one process on one GPU", done.stderr)
+
     def find(self, *arguments):
         command = [BIN / "capture_train", "--config", self.config, "--find-batch-size", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=self.folder)

@@ -52,6 +52,8 @@ class GpuCheck(unittest.TestCase):
         for training in ("training", "training on two"):
             self.assertGreater(report[training]["samples_per_s"], 0)
         self.assertTrue(pathlib.Path(report["training"]["trace"]).exists())
+        self.assertEqual(report["graphs"]["losses_apart"], 0)
+        self.assertIn("CUDA graphs at batch 4: ", done.stdout)
         self.assertIn("| 4, recomputing |", done.stdout)
         self.assertIn("no step waited for the GPU", done.stdout)
         self.assertIn("a rehearsal", done.stdout)
@@ -60,7 +62,7 @@ class GpuCheck(unittest.TestCase):
         done = self.run_check("--rehearse", "--bin", BIN, "--minutes", "0")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads((self.folder / "out" / "gpu_check.json").read_text())["left_out"],
-                         ["tests", "training", "training on two", "some of the speeds"])
+                         ["tests", "training", "graphs", "training on two", "some of the speeds"])
         self.assertIn("left out, for want of time: training", done.stdout)
 
     def test_programs_that_are_not_there_are_named(self):

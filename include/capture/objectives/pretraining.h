@@ -36,14 +36,15 @@ struct PretrainingLosses {
   at::Tensor contrastive;
 };
 
-/// Cross entropy of scores [M, V] against tokens [M], mean over the rows; 0 without rows, with zero gradients.
-at::Tensor masked_token_loss(const at::Tensor& scores, const at::Tensor& tokens);
+/// Cross entropy of scores [M, V] against tokens [M], mean over the rows; 0 without rows, with zero gradients. `count`,
+/// here and below: MaskedTargets::token_count or region_count.
+at::Tensor masked_token_loss(const at::Tensor& scores, const at::Tensor& tokens, const at::Tensor& count = {});
 
 /// Squared error of predictions [K, D] against features [K, D], mean over rows and columns; 0 without rows.
-at::Tensor masked_feature_loss(const at::Tensor& predictions, const at::Tensor& features);
+at::Tensor masked_feature_loss(const at::Tensor& predictions, const at::Tensor& features, const at::Tensor& count = {});
 
 /// KL divergence of softmax(scores) [K, C] from probabilities [K, C]: sum over classes, mean over rows; 0 without rows.
-at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabilities);
+at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabilities, const at::Tensor& count = {});
 
 /// NT-Xent over the 2B rows [regions; texts] of projections [B, P], L2-normalised: a row's positive is the same pair's
 /// other modality, all other rows are negatives; mean over rows. With several processes the rows are this process's and
@@ -51,13 +52,14 @@ at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabi
 at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tensor& text_projection, double temperature,
                             const ProcessGroup& group = {});
 
-/// Runs the model and the objectives. UserError when the classes are asked for and the data has none, or the model's
-/// region_outputs do not fit what is predicted.
+/// Runs the model and the objectives. `weights` [3] float32 on the device, of masked tokens, masked regions and
+/// contrast, stand in the total in place of the options' own, which then only say which objectives there are. UserError
+/// when the classes are asked for and the data has none, or the model's region_outputs do not fit what is predicted.
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group = {});
+                                     const ProcessGroup& group = {}, const at::Tensor& weights = {});
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group = {});
+                                     const ProcessGroup& group = {}, const at::Tensor& weights = {});
 
 }  // namespace capture

@@ -11,6 +11,10 @@ namespace capture {
 /// request for a GPU, so that CPU runs never pay for it. UserError when the name is unknown or no such GPU answers.
 at::Device parse_device(const std::string& name);
 
+/// `function` of libexec/`library`: code apart from the programs, because it is linked to LibTorch's CUDA library,
+/// which parse_device() must have loaded. Null, with the loader's reason, when it is not there.
+void* cuda_function(const std::string& library, const char* function, std::string& reason);
+
 /// Whether products run in float32 or, through autocast, in bfloat16.
 enum class Precision { float32, bfloat16 };
 

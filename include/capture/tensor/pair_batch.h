@@ -44,6 +44,13 @@ struct MaskedTargets {
   at::Tensor region_rows;      ///< [K] int64
   at::Tensor region_features;  ///< [K, D] float32 (before to(), perhaps float16): the feature before masking
   at::Tensor region_classes;   ///< [K, C] float32 detector class probabilities; undefined when the data has none
+  /// Where rows were filled up to a fixed number: how many there are in truth, 0-dimensional int64. The rows behind
+  /// them count nothing; they are 0, and so are their targets, but for token_ids, which are kNoToken. Undefined: all
+  /// count.
+  at::Tensor token_count = {};
+  at::Tensor region_count = {};
+
+  static constexpr int64_t kNoToken = -100;  ///< what LibTorch's cross entropy leaves out
 };
 
 /// Copies to a device, from pinned memory without waiting.

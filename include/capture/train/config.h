@@ -62,6 +62,7 @@ struct TrainerOptions {
   int64_t max_bad_steps = 10;
   double stop_deadline_seconds = 0;
   Recompute recompute = Recompute::none;
+  bool cuda_graph = false;  ///< see StepGraphs
   int64_t profile_steps = 0;
   int64_t patience = 0;    ///< measurements of best_metric without a better one that end the run; 0: none
   double time_limit = 0;   ///< minutes from the start of the program; 0: none

@@ -4,8 +4,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "capture/base/fields.h"
@@ -66,6 +68,10 @@ class Optimizer {
   /// without a gradient are left alone. Returns the gradient's norm before clipping, a scalar on the device.
   at::Tensor step(double rate_factor, const at::Tensor& losses);
 
+  /// The same with the factor, a float32 scalar, on the device: nothing of the host decides what is done, so that the
+  /// work can be recorded and repeated (StepGraphs). The learning rate is rounded to float32.
+  at::Tensor step(const at::Tensor& rate_factor, const at::Tensor& losses);
+
   /// Drops the gradients; the next backward pass hands over fresh ones without adding to zeros.
   void clear_gradients();
 
@@ -88,7 +94,11 @@ class Optimizer {
     std::vector<size_t> members;
   };
 
+  /// A learning rate that the host knows, or one on the device.
+  using Rate = std::variant<double, at::Tensor>;
+
   void refuse_unknown_prefixes() const;
+  at::Tensor update(const std::function<Rate(const Group&)>& rate_of, const at::Tensor& losses);
   std::vector<at::Tensor> clip_each(std::vector<at::Tensor>& gradients) const;
 
   OptimizerOptions options_;

@@ -13,6 +13,7 @@
 #include "capture/model/hybrid_stream.h"
 #include "capture/train/config.h"
 #include "capture/train/optimizer.h"
+#include "capture/train/step_graphs.h"
 
 namespace capture {
 
@@ -25,17 +26,16 @@ class TrainStep {
   TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainConfig& config, at::Device device,
             ProcessGroup group);
 
+  /// From now on steps are recorded and repeated; for one process, and padded batches.
+  void use_graphs(std::unique_ptr<GraphBackend> backend, const StepGraphOptions& options);
+
   /// Step number `step` on this rank's share of its batches, at least one. The step's masked losses are means over all
   /// masked positions in all batches of all ranks; the contrastive loss is the mean over their pairs. Returns what
   /// Meter::kNames lists: [5] float32 on the device.
   at::Tensor run(const std::vector<Batch>& batches, int64_t step, double rate_factor);
 
  private:
-  /// Shares of a batch in the step's three losses.
-  struct Shares {
-    double tokens, regions, pairs;
-  };
-  std::vector<Shares> shares_of(const std::vector<Batch>& batches) const;
+  std::vector<LossShares> shares_of(const std::vector<Batch>& batches) const;
 
   HybridStreamModel model_;
   Optimizer& optimizer_;
@@ -43,6 +43,7 @@ class TrainStep {
   at::Device device_;
   ProcessGroup group_;
   std::unique_ptr<GradientReducer> reducer_;  // with other processes
+  std::unique_ptr<StepGraphs> graphs_;        // where asked for
 };
 
 /// Mean losses over a dataset, masked the same way every time; the first four of Meter::kNames. Runs on every rank.

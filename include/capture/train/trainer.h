@@ -87,6 +87,7 @@ class Trainer {
     at::Tensor values;
   };
 
+  void use_graphs();  // where there can be any
   void restore(const Checkpoint& checkpoint);
   void restore_average(const Checkpoint& checkpoint);
   /// The model that is validated and evaluated.
