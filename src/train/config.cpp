@@ -136,7 +136,7 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 19> kHarmless = {
+  static constexpr std::array<std::string_view, 20> kHarmless = {
       "loader.workers",
       "loader.prefetch_megabytes",
       "loader.prefetch",
@@ -153,6 +153,7 @@ ResumeEffect resume_effect(const std::string& key) {
       "trainer.patience",
       "trainer.time_limit",
       "trainer.peak_tflops",
+      "data.train",  // the data themselves are compared
       "data.validation",
       "distributed.timeout_seconds",
       "distributed.overlap",

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -75,20 +76,53 @@ std::unique_ptr<RunFolder> look_into(const TrainRequest& request, const ProcessG
   return std::make_unique<RunFolder>(request.output, std::move(start));
 }
 
-void compare_with(const Checkpoint& start, const TrainConfig& config, const ProcessGroup& group) {
+/// The run that a checkpoint, run/checkpoints/step_N, belongs to.
+std::filesystem::path run_of(const Checkpoint& checkpoint) {
+  return checkpoint.folder.parent_path().parent_path();
+}
+
+/// The file that the configuration names; where there is none, because a run folder was moved, the copy in the folder.
+std::string tokenizer_file(const TokenizerOptions& tokenizer, const RunFolder& folder) {
+  std::error_code ignored;
+  if (tokenizer.file.empty() || std::filesystem::exists(tokenizer.file, ignored)) return tokenizer.file;
+  const std::filesystem::path run = folder.start() ? run_of(*folder.start()) : folder.path();
+  const std::filesystem::path copy = tokenizer_copy(run, tokenizer.type);
+  return std::filesystem::exists(copy, ignored) ? copy.string() : tokenizer.file;
+}
+
+/// `file` is where the tokenizer was read from.
+void compare_tokenizers(const Checkpoint& start, const TrainingParts& parts, const std::string& file,
+                        TokenizerType type) {
+  if (start.state.at("tokenizer") == parts.tokenizer->fingerprint()) return;
+  throw UserError({.what = "the tokenizer " + file + " is not the one that the checkpoint was trained with",
+                   .where = start.folder.string(),
+                   .hint = "name that one in tokenizer.file; a run folder keeps a copy, here " +
+                           tokenizer_copy(run_of(start), type).string()});
+}
+
+void compare_with(const Checkpoint& start, const TrainConfig& config, const TrainingParts& parts,
+                  const std::string& tokenizer, const ProcessGroup& group) {
   compare_processes(start.state, config.loader.batch_size, group.world_size());
   Json saved = start.state.at("config");
   const bool regrouped = start.state.value("world_size", group.world_size()) != group.world_size();
   if (regrouped) saved["loader"]["batch_size"] = config.loader.batch_size;
+  // What a tokenizer says matters, not where it lies. Checkpoints of earlier versions know that place alone.
+  const bool fingerprinted = start.state.contains("tokenizer");
+  if (fingerprinted) saved["tokenizer"]["file"] = config.tokenizer.file;
   compare_configs(saved, to_json(config));
+  if (fingerprinted) compare_tokenizers(start, parts, tokenizer, config.tokenizer.type);
 }
 
 /// Rank 0 writes everything but the other ranks' logs, once every process has found its input in order and the same.
-void begin_folder(RunFolder& folder, const TrainConfig& config, const ProcessGroup& group) {
+/// `tokenizer` is the file that was read.
+void begin_folder(RunFolder& folder, const TrainConfig& config, const std::string& tokenizer,
+                  const ProcessGroup& group) {
   group.require_same("the configuration", to_text(to_json(config)));
   if (group.rank() == 0) {
     folder.open();
+    // The first file is the one that makes it a run folder.
     write_file(folder.path() / "config.resolved.json", to_text(to_json(config)));
+    write_file(tokenizer_copy(folder.path(), config.tokenizer.type), read_file(tokenizer));
     log_to_file(folder.path() / "log.txt");
   }
   group.barrier();
@@ -106,12 +140,14 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   TrainConfig config = request.config;
   const auto opened = look_into(request, group);
   RunFolder& folder = *opened;
+  const std::string named = std::exchange(config.tokenizer.file, tokenizer_file(config.tokenizer, folder));
   TrainingParts parts = open_parts(config, group.local_rank());
+  const std::string tokenizer = std::exchange(config.tokenizer.file, named);
   tune_cpu_runtime(config.trainer.threads);
   if (config.evaluation.wanted() && request.make_evaluation) {
     surroundings.evaluate = request.make_evaluation(config, parts);
   }
-  if (folder.start()) compare_with(*folder.start(), config, group);
+  if (folder.start()) compare_with(*folder.start(), config, parts, tokenizer, group);
 
   std::vector<std::string> initialized;
   HybridStreamModel model(config.model, static_cast<uint64_t>(config.trainer.seed));
@@ -127,7 +163,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   model->train();
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group, std::move(surroundings));
-  begin_folder(folder, config, group);
+  begin_folder(folder, config, tokenizer, group);
   describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();

@@ -101,6 +101,10 @@ void RunFolder::open() {
   checkpoints_.drop_after(start_ ? start_->step : -1);
 }
 
+fs::path tokenizer_copy(const fs::path& run, TokenizerType type) {
+  return run / (type == TokenizerType::sentencepiece ? "tokenizer.model" : "vocab.txt");
+}
+
 void compare_processes(const Json& state, int64_t batch_size, int64_t world_size) {
   const int64_t processes = state.value("world_size", world_size);
   if (processes == world_size) return;

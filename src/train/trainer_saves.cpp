@@ -35,6 +35,7 @@ void Trainer::save(bool is_best) {
                            {"meter", meter_.state()},
                            {"best", best_.state()},
                            {"data", parts_.training.fingerprint()},
+                           {"tokenizer", parts_.tokenizer->fingerprint()},
                            {"initialized", initialized_},
                            {"world_size", group_.world_size()},
                            {"unmeasured", unmeasured_},

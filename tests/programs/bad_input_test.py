@@ -198,6 +198,14 @@ class BadInput(unittest.TestCase):
     def test_run_folder_that_is_in_use(self):
         self.refused(["capture_train", "--config", "config.json", "--output", "run"], "run", "--resume auto")
 
+    def test_resuming_with_another_tokenizer(self):
+        titles = (SOURCE / "data/grocery/train.jsonl").read_text().splitlines()[300:500]
+        (self.work / "others.jsonl").write_text("\n".join(titles) + "\n")
+        run(BIN / "capture_tokenizer", "train", "--titles", "others.jsonl", "--vocabulary-size", "120", "--output",
+            "others.model", cwd=self.work)
+        self.refused(["capture_train", "--config", "config.json", "--output", "run", "--resume", "auto", "--set",
+                      "tokenizer.file=others.model"], "others.model", "run/tokenizer.model")
+
     def test_device_that_is_not_there(self):
         self.train("device", "cuda:7", arguments=["--set", "trainer.device=cuda:7"])
 

@@ -298,6 +298,19 @@ class ModelEvaluation(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue((copy / "eval" / "report.html").exists())
 
+    def test_a_moved_run_brings_its_tokenizer(self):
+        _, at_home = self.evaluate("--no-report")
+        moved = self.home / "moved"
+        shutil.copytree(self.home / "run", moved, symlinks=True)
+        config = moved / "config.resolved.json"
+        config.write_text(config.read_text().replace(str(self.home / "titles.model"), "/gone/titles.model"))
+        source = ["--run", moved]
+        _, there = self.evaluate("--no-report", "--no-cache", source=source)
+        self.assertEqual(there["strict"], at_home["strict"])
+        (moved / "tokenizer.model").unlink()
+        shutil.rmtree(self.output)
+        self.refused(*source, *self.options(), naming=["/gone/titles.model"])
+
     def test_unanswerable_queries_are_refused_or_left_out(self):
         options = ["--run", self.home / "run", *self.options("unanswerable")]
         self.refused(*options, naming=["'lost'", "unanswerable", "--skip-unanswerable"])

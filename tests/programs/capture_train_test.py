@@ -246,6 +246,31 @@ class Interruptions(TrainCase):
         self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
         self.assertEqual([line for line in self.lines("whole") if line["step"] > 21], self.lines("fork"))
 
+    def test_a_moved_folder_goes_on_with_its_own_tokenizer(self):
+        words = self.folder / "words.txt"
+        shutil.copy(DATA / "vocab.txt", words)
+        self.must_train("whole", "--set", "trainer.keep_last=9", "--set", f"tokenizer.file={words}")
+        moved = self.folder / "elsewhere/whole"
+        shutil.copytree(self.folder / "whole", moved, symlinks=True)
+        shutil.copytree(DATA / "train", self.folder / "elsewhere/train")
+        self.config = moved / "config.resolved.json"
+        resume = ["--resume", moved / "checkpoints/step_21", "--set", f'data.train=["{self.folder}/elsewhere/train"]']
+
+        words.unlink()
+        done = self.must_train("fork", *resume)
+        self.assertNotIn("differs", done.stderr)
+        self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
+        self.assertEqual((self.folder / "fork/vocab.txt").read_bytes(), (DATA / "vocab.txt").read_bytes())
+        self.must_train("renamed", *resume, "--set", f"tokenizer.file={DATA}/vocab.txt")
+        self.assertEqual(self.weights("whole").read_bytes(), self.weights("renamed").read_bytes())
+
+        pieces = (DATA / "vocab.txt").read_text().splitlines()
+        words.write_text("\n".join(pieces[:5] + pieces[:4:-1]) + "\n")
+        self.refused(self.train("other", *resume), "words.txt is not the one", "elsewhere/whole/vocab.txt")
+        words.unlink()
+        (moved / "vocab.txt").unlink()
+        self.refused(self.train("none", *resume), "words.txt", "No such file")
+
     def test_changes_between_a_checkpoint_and_its_resumption_are_named(self):
         self.must_train("run", "--set", "trainer.steps=7")
         done = self.must_train("run", "--resume", "auto", "--set", "trainer.steps=9")

@@ -1,6 +1,7 @@
 // A run folder: who owns it, whether it may be written to, and which checkpoint a run goes on from.
 //
 //   config.resolved.json  the configuration as it was used; itself a --config
+//   vocab.txt             the tokenizer's file, copied; of sentencepiece, tokenizer.model
 //   log.txt               what the program said; log.rank1.txt, … what the other processes of the run said
 //   metrics.jsonl         one line a log step or validation
 //   events.out.tfevents.* the same for TensorBoard
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "capture/base/json.h"
+#include "capture/text/tokenizer.h"
 #include "capture/train/checkpoint.h"
 
 namespace capture {
@@ -43,6 +45,10 @@ class RunFolder {
   std::optional<Checkpoint> start_;
   int lock_ = -1;
 };
+
+/// Where a run folder keeps its copy of the tokenizer's file, so that it can be moved to where the original is not.
+/// Folders of earlier versions have none.
+std::filesystem::path tokenizer_copy(const std::filesystem::path& run, TokenizerType type);
 
 /// Steps are dealt out in batches over all processes, so a run may go on with more or fewer processes only where the
 /// batches of all together keep their size. UserError, naming the right value, when they do not. Does nothing when the

@@ -8,6 +8,7 @@
 #include "capture/base/log.h"
 #include "capture/train/checkpoint.h"
 #include "capture/train/config.h"
+#include "capture/train/run_folder.h"
 
 namespace capture {
 
@@ -47,9 +48,13 @@ fs::path average_of(const Checkpoint& checkpoint) {
                    .hint = "train with ema.decay above 0, or take --weights trained"});
 }
 
-/// The file as the run names it, or the same name under one of the folders above the run.
-std::string find_beside(const fs::path& run, const std::string& file) {
+/// The run's own copy, or, of a run that has none, the file as it names it, or the same name under one of the folders
+/// above the run.
+std::string find_tokenizer(const fs::path& run, const TokenizerOptions& tokenizer) {
   std::error_code ignored;
+  const fs::path copy = tokenizer_copy(run, tokenizer.type);
+  if (fs::exists(copy, ignored)) return copy.string();
+  const std::string& file = tokenizer.file;
   if (file.empty() || fs::exists(file, ignored) || fs::path(file).is_absolute()) return file;
   const fs::path start = fs::absolute(run).lexically_normal();
   for (fs::path folder = start; folder.has_relative_path(); folder = folder.parent_path()) {
@@ -85,7 +90,7 @@ void take_run(const ModelArguments& arguments, Subject& subject) {
   subject.weights = arguments.averaged ? average_of(checkpoint) : checkpoint.model();
   subject.configuration = read_file(file);
   subject.tokenizer = config.tokenizer;
-  subject.tokenizer.file = find_beside(arguments.run, config.tokenizer.file);
+  subject.tokenizer.file = find_tokenizer(arguments.run, config.tokenizer);
   subject.embedder.max_tokens = config.loader.max_tokens;
   subject.embedder.max_regions = config.loader.max_regions;
   subject.seed = static_cast<uint64_t>(config.trainer.seed);

@@ -23,9 +23,10 @@ struct Subject {
   uint64_t seed = 0;                    ///< of the weights before training
 };
 
-/// Reads the run's configuration, or takes everything from the command line. A run names its tokenizer as seen from the
-/// folder in which it was trained; from elsewhere it is looked for beside the folders that the run lies in. UserError
-/// when the run has no such checkpoint, or its checkpoint is damaged.
+/// Reads the run's configuration, or takes everything from the command line. A run keeps a copy of its tokenizer. One
+/// of an earlier version names it as seen from the folder in which it was trained; from elsewhere it is looked for
+/// beside the folders that the run lies in. UserError when the run has no such checkpoint, or its checkpoint is
+/// damaged.
 Subject find_subject(const ModelArguments& arguments);
 
 }  // namespace capture
