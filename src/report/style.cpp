@@ -46,7 +46,7 @@ section{margin-top:56px}
 .figure{margin:.15rem 0 .4rem;display:flex;flex-wrap:wrap;align-items:baseline;gap:0 .6rem}
 .figure strong{font-size:3.3rem;line-height:1.1;letter-spacing:-.035em;font-weight:700;color:var(--accent);font-variant-numeric:tabular-nums}
 .figure span{color:var(--soft)}
-.headline .gain{color:var(--soft);font-size:.9rem}
+.headline p.gain{color:var(--soft);font-size:.9rem}
 .table{margin-top:22px}
 .table>.note{margin-top:.5rem}
 .table>h3,.table>h4{margin-bottom:.55rem}
