@@ -125,6 +125,14 @@ void MappedFile::prefetch(size_t offset, size_t length) const {
   ::madvise(static_cast<char*>(data_) + start, end - start, MADV_WILLNEED);
 }
 
+void MappedFile::release(std::span<const std::byte> bytes) const {
+  // Whole pages alone: others may still be reading what stands beside.
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   // The rename at the end would put a plain file in the place of a device such as /dev/null.
   struct stat status {};

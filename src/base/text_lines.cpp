@@ -1,6 +1,7 @@
 #include "capture/base/text_lines.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "capture/base/error.h"
@@ -85,16 +86,31 @@ void TextLines::for_each(const std::function<void(int64_t, std::string_view)>& v
   for_each_in(bytes(), visit);
 }
 
-std::vector<std::string_view> TextLines::parts(size_t bytes) const {
-  const std::string_view text = this->bytes();
-  std::vector<std::string_view> parts;
-  LineEnds ends(text);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = bytes < text.size() - begin ? ends.next(begin + bytes).next_line : text.size();
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end;
+struct LineParts::Cuts {
+  Cuts(std::string_view whole, size_t part_bytes) : text(whole), bytes(part_bytes), ends(whole) {}
+
+  std::string_view text;
+  size_t bytes;
+  LineEnds ends;
+  std::mutex mutex;
+  std::vector<size_t> places = {0};  // so far
+};
+
+LineParts::LineParts(std::string_view text, size_t bytes)
+    : cuts_(std::make_unique<Cuts>(text, bytes)), end_(text.size() / bytes + 1) {}
+
+LineParts::~LineParts() = default;
+
+std::string_view LineParts::operator[](size_t part) {
+  const std::lock_guard lock(cuts_->mutex);
+  const std::string_view text = cuts_->text;
+  std::vector<size_t>& places = cuts_->places;
+  while (places.size() < part + 2) {
+    const size_t begin = places.back();
+    const bool last = text.size() - begin <= cuts_->bytes;
+    places.push_back(last ? text.size() : cuts_->ends.next(begin + cuts_->bytes).next_line);
   }
-  return parts;
+  return text.substr(places[part], places[part + 1] - places[part]);
 }
 
 void TextLines::for_each_in(std::string_view part, const std::function<void(int64_t, std::string_view)>& visit) const {

@@ -86,12 +86,16 @@ template <class List>
 void GroundTruth::add_gallery(const List& list) {
   const About it = about(list);
   check_size(it, 0);
-  items_.reserve(it.size);
   item_labels_.reserve(it.size);
   odd_.insert(odd_.end(), it.odd.begin(), it.odd.end());
+  std::vector<std::string_view> ids;
+  ids.reserve(it.size);
+  for_each_line(list, [&](std::string_view id, const auto&, const auto&) { ids.push_back(id); });
+  const auto numbers = items_.add_all(ids);
+  auto number = numbers.begin();
   for_each_line(list, [&](std::string_view id, std::span<const std::string_view> labels, const auto& where) {
     const int32_t item_label = labels.empty() ? kUnknown : label(labels.front());
-    const auto [item, added] = items_.add(id);
+    const auto [item, added] = *number++;
     if (added) {
       item_labels_.push_back(item_label);
     } else {

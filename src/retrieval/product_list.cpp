@@ -82,9 +82,9 @@ ProductList read_product_list(const std::filesystem::path& path) {
 }
 
 LabelList::LabelList(const std::filesystem::path& path) : lines_(path) {
-  const std::vector<std::string_view> parts = lines_.parts(kPartBytes);
-  parts_.resize(parts.size());
-  for_each_index(parts.size(), core_count(), [&](size_t i) { parts_[i] = read(parts[i]); });
+  LineParts parts = lines_.parts(kPartBytes);
+  parts_.resize(parts.end());
+  for_each_index(parts.end(), core_count(), [&](size_t i) { parts_[i] = read(parts[i]); });
   for (Part& part : parts_) {
     for (Row& row : part.rows) row.line += static_cast<int64_t>(size_);
     for (const auto& [row, fields] : part.odd) {

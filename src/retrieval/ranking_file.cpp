@@ -48,6 +48,14 @@ class RepeatFinder {
   uint8_t ranking_ = 0;           // a number for the current one; when numbers run out, all is forgotten
 };
 
+/// Looks at all of them: that is quicker than stopping at the first, of which there hardly ever is one.
+bool any_unknown(std::span<const int32_t> items) {
+  static_assert(kUnknown < 0);
+  int32_t signs = 0;
+  for (const int32_t item : items) signs |= item;
+  return signs < 0;
+}
+
 /// Reads lines one after the other, no ids past the first `depth` of a line. One a thread.
 class LineReader {
  public:
@@ -61,7 +69,7 @@ class LineReader {
     ranking.query = truth_.find_query(ranking.query_id);
     if (comma == std::string_view::npos) return {};
     const std::span<const int32_t> items = truth_.items().find_all(text.substr(comma + 1), depth_, scratch_);
-    if (std::ranges::find(items, kUnknown) != items.end()) note_unknown(text.substr(comma + 1), items, ranking);
+    if (any_unknown(items)) note_unknown(text.substr(comma + 1), items, ranking);
     ranking.repeated = repeats_.find(items);
     return items;
   }
@@ -99,20 +107,22 @@ RankingFile read_ranking_file(const std::filesystem::path& path, const GroundTru
   std::optional<std::jthread> summing;
   if (keep.checksum) summing.emplace([&] { file.rankings.checksum = checksum(lines.bytes()); });
 
-  const std::vector<std::string_view> texts = lines.parts(kPartBytes);
-  std::vector<Part> parts(texts.size());
-  for_each_index(texts.size(), core_count(), [&](size_t i) {
+  LineParts texts = lines.parts(kPartBytes);
+  std::vector<Part> parts(texts.end());
+  for_each_index(texts.end(), core_count(), [&](size_t i) {
+    const std::string_view text_part = texts[i];
     Part part;
     LineReader reader(truth, depth, keep.items ? kWhole : 1);
     std::optional<Scorer> scorer;
     if (options != nullptr) scorer.emplace(truth, *options);
-    lines.for_each_in(texts[i], [&](int64_t line, std::string_view text) {
+    lines.for_each_in(text_part, [&](int64_t line, std::string_view text) {
       Ranking& ranking = part.rankings.emplace_back();
       ranking.line = line;
       const std::span<const int32_t> items = reader.read(text, ranking);
       if (keep.items) ranking.items.assign(items.begin(), items.end());
       if (scorer) part.figures.push_back(scorer->score(ranking, items));
     });
+    lines.release(text_part);
     parts[i] = std::move(part);
   });
 

@@ -42,10 +42,12 @@ TEST_F(TextLinesTest, PartsHoldWholeLinesAndAllOfThem) {
   for (const std::string bytes : {"a\nb\r\nc\rd", "one\r\ntwo\r\nthree\r\n", "\r\r\n\n\n\r", "alone"}) {
     const std::vector<std::string> expected = lines(bytes);
     const TextLines text(path_);
-    for (size_t size = 0; size <= bytes.size(); ++size) {
+    for (size_t size = 1; size <= bytes.size() + 1; ++size) {
       std::string joined;
       std::vector<std::string> found;
-      for (const std::string_view part : text.parts(size)) {
+      LineParts parts = text.parts(size);
+      for (size_t i = 0; i < parts.end(); ++i) {
+        const std::string_view part = parts[i];
         joined += part;
         int64_t last = 0;
         text.for_each_in(part, [&](int64_t line, std::string_view content) {
@@ -54,6 +56,7 @@ TEST_F(TextLinesTest, PartsHoldWholeLinesAndAllOfThem) {
         });
       }
       EXPECT_EQ(joined, bytes);
+      EXPECT_EQ(parts[parts.end()], "");
       EXPECT_EQ(found, expected) << "parts of " << size;
     }
   }

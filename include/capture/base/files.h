@@ -27,6 +27,8 @@ class MappedFile {
 
   /// Asks the kernel to read `length` bytes from `offset` ahead of use (madvise). Never fails.
   void prefetch(size_t offset, size_t length) const;
+  /// Tells the kernel that these bytes will not be needed soon. They stay what they are. Never fails.
+  void release(std::span<const std::byte> bytes) const;
 
  private:
   void* data_ = nullptr;

@@ -5,12 +5,31 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "capture/base/files.h"
 
 namespace capture {
+
+/// A text cut into parts that hold whole lines, for threads to share. A part is cut when it is asked for.
+class LineParts {
+ public:
+  /// Parts of about `bytes` bytes (at least 1), never less but for the last.
+  LineParts(std::string_view text, size_t bytes);
+  ~LineParts();
+
+  /// Parts from this one on are empty; some before it may be empty too.
+  size_t end() const { return end_; }
+  /// May be called from many threads at once.
+  std::string_view operator[](size_t part);
+
+ private:
+  struct Cuts;
+  std::unique_ptr<Cuts> cuts_;
+  size_t end_;
+};
 
 /// A UTF-8 text file, mapped. Lines end with \n, \r\n or \r; the last one needs no end, and nothing stands behind a
 /// final end. A byte-order mark is part of the first line.
@@ -23,8 +42,8 @@ class TextLines {
   /// lives as long as this object. UserError, naming the line, on bytes that are not UTF-8.
   void for_each(const std::function<void(int64_t line, std::string_view text)>& visit) const;
 
-  /// The text cut into parts of about `bytes` bytes that hold whole lines, for threads to share.
-  std::vector<std::string_view> parts(size_t bytes) const;
+  /// See LineParts.
+  LineParts parts(size_t bytes) const { return {this->bytes(), bytes}; }
 
   /// for_each over one of the parts, in which lines are numbered from 1; in errors they are numbered from the file's
   /// start.
@@ -32,6 +51,9 @@ class TextLines {
 
   /// How many lines there are before one of the parts. Counts them.
   int64_t lines_before(std::string_view part) const;
+
+  /// Tells the kernel that a part was read.
+  void release(std::string_view part) const { file_.release(std::as_bytes(std::span(part))); }
 
   const std::filesystem::path& path() const { return path_; }
   std::string_view bytes() const;
