@@ -238,6 +238,7 @@ section{margin-top:24pt}
 h2,h3,h4,.note,.lead,.legend{break-after:avoid}
 .query{display:flow-root}
 .asked{display:block;float:left;width:3.3cm}
+.asked .photo{margin:0 0 5pt}
 .query>.ranking,.query>.runs{margin-left:3.8cm}
 .protocol,.two,.charts{display:block}
 .charts figure{display:inline-block;width:48.5%;margin:0 1% 10pt 0;vertical-align:top}

@@ -215,6 +215,7 @@ class PageScripts(unittest.TestCase):
     def test_a_comparison_shows_what_was_won_and_lost(self):
         must("capture_eval", "compare", self.first, self.second, "--output", self.home / "comparison")
         seen = self.act(self.home / "comparison/comparison.html", """
+          seen.headline=parseFloat(getComputedStyle(document.querySelector(".figure strong")).fontSize);
           seen.orders=[...form().order.options].map(option=>option.value);
           seen.won=ids();
           set("order","lost1");seen.lost=ids();
@@ -224,6 +225,7 @@ class PageScripts(unittest.TestCase):
           seen.runs=[...card.querySelectorAll("h5 bdi")].map(name=>name.textContent);
           seen.lists=[...card.querySelectorAll("ol")].map(list=>list.children.length);
         """)
+        self.assertGreater(seen["headline"], 40, "the difference is what the page is about")
         after = values(self.second)
         gains = [there - here for here, there in zip(self.values, after)]
         by = lambda sign: [f"q{i}" for i in sorted(range(60), key=lambda i: sign * gains[i])][:len(seen["won"])]
