@@ -8,8 +8,8 @@
 #include <thread>
 #include <utility>
 
-#include "capture/base/files.h"
 #include "capture/base/parallel.h"
+#include "capture/base/running_checksum.h"
 #include "capture/base/text_lines.h"
 
 namespace capture {
@@ -90,6 +90,17 @@ class LineReader {
   std::vector<int32_t> scratch_;
 };
 
+/// Keeps no more of the file in memory than it looks at.
+uint64_t checksum_of(const TextLines& lines) {
+  RunningChecksum sum;
+  for (std::string_view left = lines.bytes(); !left.empty(); left.remove_prefix(std::min(kPartBytes, left.size()))) {
+    const std::string_view block = left.substr(0, kPartBytes);
+    sum.add(std::as_bytes(std::span(block)));
+    lines.release(block);
+  }
+  return sum.value();
+}
+
 struct Part {
   std::vector<Ranking> rankings;  // lines numbered as if they were the file's first
   std::vector<RankingFigures> figures;
@@ -105,7 +116,7 @@ RankingFile read_ranking_file(const std::filesystem::path& path, const GroundTru
   RankingFile file;
   file.rankings.name = path.string();
   std::optional<std::jthread> summing;
-  if (keep.checksum) summing.emplace([&] { file.rankings.checksum = checksum(lines.bytes()); });
+  if (keep.checksum) summing.emplace([&] { file.rankings.checksum = checksum_of(lines); });
 
   LineParts texts = lines.parts(kPartBytes);
   std::vector<Part> parts(texts.end());
