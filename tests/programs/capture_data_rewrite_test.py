@@ -162,7 +162,7 @@ class Stats(Folder):
         for words in ("3 samples", "title tokens", "unknown to the vocabulary", "1 distinct labels", "product 1"):
             self.assertIn(words, text)
         html = page.read_text()
-        for words in ("What is in the dataset", "How often", "<svg", "In numbers", "mean"):
+        for words in ("What is in the dataset", "How often", "<svg", "In numbers", "mean", "product 1 (1)"):
             self.assertIn(words, html)
 
 

@@ -116,6 +116,17 @@ ReportChart label_chart(const DatasetStats& stats) {
   return chart;
 }
 
+/// "a product (28), another (17), …".
+std::string frequent_labels(const DatasetStats& stats) {
+  constexpr size_t kShown = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(kShown, stats.label_counts.size()); ++i) {
+    const auto& [label, samples] = stats.label_counts[i];
+    text += fmt::format("{}{} ({})", i == 0 ? "" : ", ", label, grouped(static_cast<size_t>(samples)));
+  }
+  return text + (stats.label_counts.size() > kShown ? ", …" : "");
+}
+
 void write_page(const std::filesystem::path& path, const std::string& dataset, const DatasetStats& stats) {
   ReportInput page;
   page.title = "What is in the dataset";
@@ -132,6 +143,8 @@ void write_page(const std::filesystem::path& path, const std::string& dataset, c
   if (stats.label_counts.size() > 1) page.charts.push_back(label_chart(stats));
   page.facts.push_back({.name = "samples", .value = grouped(static_cast<size_t>(stats.samples))});
   page.facts.push_back({.name = "distinct labels", .value = grouped(stats.label_counts.size())});
+  if (!stats.label_counts.empty())
+    page.facts.push_back({.name = "most frequent labels", .value = frequent_labels(stats)});
   if (stats.unknown >= 0)
     page.facts.push_back({.name = "unknown tokens", .value = fixed(100 * stats.unknown, 3) + " %"});
   write_report(path, page);
