@@ -40,10 +40,19 @@ class LoadingTest : public ::testing::Test {
 };
 
 inline std::vector<at::Tensor> tensors_of(const Batch& batch) {
-  const auto& [ids, text_mask, features, locations, region_mask, text_padded, regions_padded] = batch.inputs;
-  const auto& [token_rows, token_ids, region_rows, region_features, region_classes] = batch.targets;
-  return {ids,        text_mask, features,    locations,       region_mask,
-          token_rows, token_ids, region_rows, region_features, region_classes};
+  const PairBatch& inputs = batch.inputs;
+  const MaskedTargets& targets = batch.targets;
+  EXPECT_FALSE(targets.token_count.defined() || targets.region_count.defined()) << "a loader fills nothing up";
+  return {inputs.token_ids,
+          inputs.text_mask,
+          inputs.region_features,
+          inputs.region_locations,
+          inputs.region_mask,
+          targets.token_rows,
+          targets.token_ids,
+          targets.region_rows,
+          targets.region_features,
+          targets.region_classes};
 }
 
 inline void expect_equal(const Batch& a, const Batch& b) {
