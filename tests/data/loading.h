@@ -43,16 +43,9 @@ inline std::vector<at::Tensor> tensors_of(const Batch& batch) {
   const PairBatch& inputs = batch.inputs;
   const MaskedTargets& targets = batch.targets;
   EXPECT_FALSE(targets.token_count.defined() || targets.region_count.defined()) << "a loader fills nothing up";
-  return {inputs.token_ids,
-          inputs.text_mask,
-          inputs.region_features,
-          inputs.region_locations,
-          inputs.region_mask,
-          targets.token_rows,
-          targets.token_ids,
-          targets.region_rows,
-          targets.region_features,
-          targets.region_classes};
+  return {inputs.token_ids,        inputs.text_mask,      inputs.region_features, inputs.region_locations,
+          inputs.region_mask,      targets.token_rows,    targets.token_ids,      targets.region_rows,
+          targets.region_features, targets.region_classes};
 }
 
 inline void expect_equal(const Batch& a, const Batch& b) {
