@@ -158,6 +158,27 @@ TEST(IdTable, FindsWhatWasAddedAndNothingElse) {
   }
 }
 
+/// A key tells a short id's length in its last byte, where an id of twelve bytes has one of its own.
+TEST(IdTable, TellsIdsFromLongerOnesThatEndLikeTheirLength) {
+  IdTable table;
+  std::vector<std::string> twins;
+  for (size_t size = 0; size < 12; ++size) {
+    const std::string id(size, 'a');
+    EXPECT_EQ(table.add(id), std::pair(static_cast<int32_t>(size), true));
+    twins.push_back(id + std::string(11 - size, '\0') + static_cast<char>(size + 1));
+  }
+  std::vector<int32_t> scratch;
+  for (const std::string& twin : twins) {
+    EXPECT_EQ(table.find(twin), kUnknown);
+    EXPECT_THAT(table.find_all(twin + ",aaa", 2, scratch), ElementsAre(kUnknown, 3));
+  }
+  for (const std::string& twin : twins) EXPECT_TRUE(table.add(twin).second);
+  for (size_t i = 0; i < twins.size(); ++i) {
+    const auto number = static_cast<int32_t>(twins.size() + i);
+    EXPECT_THAT(table.find_all(twins[i] + ",aaa", 2, scratch), ElementsAre(number, 3));
+  }
+}
+
 TEST_F(RankingsTest, WhatIsWrittenReadsBack) {
   const std::string text = "q2,g3,nothing,g1,\nq1\nq9,g2\n";
   write_file(path_, text);
