@@ -80,39 +80,41 @@ std::vector<LossShares> TrainStep::shares_of(const std::vector<Batch>& batches) 
   return shares;
 }
 
+at::Tensor TrainStep::learn(const Batch& batch, const LossShares& shares, bool last) {
+  PretrainingObjectiveOptions objective = config_.objective;
+  objective.masked_tokens *= shares.tokens;
+  objective.masked_regions *= shares.regions;
+  objective.contrastive *= shares.pairs;
+  PretrainingLosses loss;
+  {
+    RECORD_USER_SCOPE("forward");
+    const AutocastScope autocast(device_, config_.trainer.precision);
+    loss = losses_of(*model_, batch, device_, objective, group_);
+  }
+  if (reducer_ && last) reducer_->begin();
+  // Where nothing is masked and nothing else is asked for, there is nothing to learn.
+  if (loss.total.requires_grad()) {
+    RECORD_USER_SCOPE("backward");
+    loss.total.backward();
+  }
+  const at::NoGradGuard no_gradient;
+  return at::stack({loss.total.detach(), loss.masked_tokens * shares.tokens, loss.masked_regions * shares.regions,
+                    loss.contrastive * shares.pairs});
+}
+
 at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
   const auto shares = shares_of(batches);
-  if (graphs_) {
-    for (size_t i = 0; i < batches.size(); ++i) {
-      seed_dropout(device_, config_.trainer.seed, step, static_cast<int64_t>(i), group_.rank());
-      graphs_->add(batches[i], shares[i]);
-    }
-    return graphs_->update(rate_factor);
-  }
   at::Tensor losses;
   for (size_t i = 0; i < batches.size(); ++i) {
     seed_dropout(device_, config_.trainer.seed, step, static_cast<int64_t>(i), group_.rank());
-    PretrainingObjectiveOptions objective = config_.objective;
-    objective.masked_tokens *= shares[i].tokens;
-    objective.masked_regions *= shares[i].regions;
-    objective.contrastive *= shares[i].pairs;
-    PretrainingLosses loss;
-    {
-      RECORD_USER_SCOPE("forward");
-      const AutocastScope autocast(device_, config_.trainer.precision);
-      loss = losses_of(*model_, batches[i], device_, objective, group_);
+    if (graphs_) {
+      graphs_->add(batches[i], shares[i]);
+      continue;
     }
-    if (reducer_ && i + 1 == batches.size()) reducer_->begin();
-    // Where nothing is masked and nothing else is asked for, there is nothing to learn.
-    if (loss.total.requires_grad()) {
-      RECORD_USER_SCOPE("backward");
-      loss.total.backward();
-    }
-    const at::NoGradGuard no_gradient;
-    at::Tensor values = at::stack({loss.total.detach(), loss.masked_tokens * shares[i].tokens,
-                                   loss.masked_regions * shares[i].regions, loss.contrastive * shares[i].pairs});
+    const at::Tensor values = learn(batches[i], shares[i], /*last=*/i + 1 == batches.size());
     losses = i == 0 ? values : losses + values;
   }
+  if (graphs_) return graphs_->update(rate_factor);
   if (reducer_) {
     RECORD_USER_SCOPE("reduce");
     reducer_->finish();

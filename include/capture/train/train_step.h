@@ -36,6 +36,8 @@ class TrainStep {
 
  private:
   std::vector<LossShares> shares_of(const std::vector<Batch>& batches) const;
+  /// Adds to the gradients; returns the total and the three losses, as parts of the step's. `last`: of the step.
+  at::Tensor learn(const Batch& batch, const LossShares& shares, bool last);
 
   HybridStreamModel model_;
   Optimizer& optimizer_;
