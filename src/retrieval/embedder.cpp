@@ -53,7 +53,11 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
   order.max_regions = options.max_regions;
   order.shuffle = false;
   order.bucket_batches = kSortedBatches;
-  Loader loader(dataset, tokenizer, order, std::nullopt, {.pin_memory = device.is_cuda(), .packed = device.is_cpu()});
+  Loader loader(dataset, tokenizer, order, std::nullopt,
+                {.rank = options.rank,
+                 .world_size = options.world_size,
+                 .pin_memory = device.is_cuda(),
+                 .packed = device.is_cpu()});
   EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {

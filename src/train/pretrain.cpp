@@ -145,7 +145,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   const std::string tokenizer = std::exchange(config.tokenizer.file, named);
   tune_cpu_runtime(config.trainer.threads);
   if (config.evaluation.wanted() && request.make_evaluation) {
-    surroundings.evaluate = request.make_evaluation(config, parts);
+    surroundings.evaluate = request.make_evaluation(config, parts, group);
   }
   if (folder.start()) compare_with(*folder.start(), config, parts, tokenizer, group);
 

@@ -65,7 +65,7 @@ bool Trainer::log_validation() {
 bool Trainer::log_evaluation() {
   GalleryFigures figures = evaluate_(measured());
   if (!average_) model_->train();
-  // Each process measures the whole gallery, so that none waits for another; what rank 0 found counts.
+  // Processes on different hardware may round differently, and all must agree on what is the best.
   at::Tensor values = at::empty({static_cast<int64_t>(figures.size())}, at::kDouble);
   for (size_t i = 0; i < figures.size(); ++i) values[static_cast<int64_t>(i)] = figures[i].second;
   group_.broadcast({values});

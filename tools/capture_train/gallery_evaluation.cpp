@@ -52,13 +52,25 @@ void require_fit(const Dataset& data, const TrainConfig& config, const std::stri
   config.model.require_positions(config.loader.max_tokens, kept_regions(data, config.loader.max_regions));
 }
 
-EmbedderOptions embedder_options(const TrainConfig& config, const Recipe& recipe) {
+EmbedderOptions embedder_options(const TrainConfig& config, const Recipe& recipe, const ProcessGroup& group) {
   return {.batch_size = config.loader.batch_size,
           .workers = config.loader.workers,
           .max_tokens = config.loader.max_tokens,
           .max_regions = config.loader.max_regions,
           .precision = config.trainer.precision,
-          .pooled = recipe.stage == RecipeStage::post};
+          .pooled = recipe.stage == RecipeStage::post,
+          .rank = group.rank(),
+          .world_size = group.world_size()};
+}
+
+/// [N, E], of which each rank knows rows rank, rank + world_size, … → all rows, on every rank.
+at::Tensor united(const at::Tensor& rows, const ProcessGroup& group) {
+  if (group.alone()) return rows;
+  const int64_t count = rows.size(0), ranks = group.world_size(), share = (count + ranks - 1) / ranks;
+  // The first samples stand in where the last share is short.
+  const at::Tensor own = (at::arange(share, rows.options().dtype(at::kLong)) * ranks + group.rank()).remainder_(count);
+  const at::Tensor all = group.gather(rows.index_select(0, own)).view({ranks, share, -1});
+  return all.transpose(0, 1).flatten(0, 1).narrow(0, 0, count);
 }
 
 GalleryFigures figures_of(const StrictResult& result) {
@@ -73,20 +85,22 @@ GalleryFigures figures_of(const StrictResult& result) {
 
 }  // namespace
 
-GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const TrainingParts& parts) {
+GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const TrainingParts& parts,
+                                          const ProcessGroup& group) {
   const Recipe recipe = parse_recipe(config.evaluation.recipe);
   const auto question = std::make_shared<const Question>(config.evaluation);
   const int64_t size = question->truth.gallery_size();
   const int64_t depth = size <= kSmallGallery ? size : kDepthOfLarge;
-  const EmbedderOptions options = embedder_options(config, recipe);
+  const EmbedderOptions options = embedder_options(config, recipe, group);
   for (const Dataset* data : {&question->gallery, &question->queries}) {
     require_fit(*data, config, data == &question->gallery ? "evaluation.gallery" : "evaluation.queries");
   }
   strict_result(question->truth, rank_by_chance(question->truth, depth, 1));
-  return [&parts, recipe, question, depth, options](HybridStreamModel& model) {
+  return [&parts, group, recipe, question, depth, options](HybridStreamModel& model) {
     const at::NoGradGuard no_gradient;
     const auto vectors = [&](const Dataset& data, RecipeSide side) {
-      return apply(recipe, side, embed(model, parts.device, data, *parts.tokenizer, options)).to(parts.device);
+      const PairEmbeddings found = embed(model, parts.device, data, *parts.tokenizer, options);
+      return united(apply(recipe, side, found).to(parts.device), group);
     };
     const at::Tensor gallery = vectors(question->gallery, RecipeSide::gallery);
     const at::Tensor queries = vectors(question->queries, RecipeSide::query);

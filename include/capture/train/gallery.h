@@ -13,7 +13,7 @@ namespace capture {
 /// Figures by name, each the better the higher: "mAP@10" is one of them.
 using GalleryFigures = std::vector<std::pair<std::string, double>>;
 
-/// Measures a model, which it may put into evaluation mode.
+/// Measures a model, which it may put into evaluation mode. All ranks call it together; rank 0's figures count.
 using GalleryEvaluation = std::function<GalleryFigures(HybridStreamModel& model)>;
 
 }  // namespace capture

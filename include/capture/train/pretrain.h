@@ -15,8 +15,10 @@ struct TrainRequest {
   std::filesystem::path output;
   std::string resume = "never";  ///< "auto", "never", or the path of a checkpoint or of a run folder
   std::filesystem::path init;    ///< weights to start from, where nothing is resumed; empty: drawn from the seed
-  /// Makes what config.evaluation asks for; called once, before anything is written, with the sizes filled in.
-  std::function<GalleryEvaluation(const TrainConfig& config, const TrainingParts& parts)> make_evaluation = {};
+  /// Makes what config.evaluation asks for; called once on every rank, before anything is written, with the sizes
+  /// filled in.
+  std::function<GalleryEvaluation(const TrainConfig& config, const TrainingParts& parts, const ProcessGroup& group)>
+      make_evaluation = {};
 };
 
 /// Opens everything, says what is wrong with it before anything is written, and trains.
