@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "../../src/model/kernels/dropout.h"
 #include "../../src/model/packed_add_norm.h"
 #include "capture/model/attention.h"
@@ -199,6 +201,28 @@ TEST(PackedAttention, DropoutGoesBackTheWayItCame) {
   expect_near(asks.grad().narrow(1, 0, width), q.grad(), 2e-5, "queries");
   expect_near(answers.grad().narrow(1, width, width), k.grad(), 2e-5, "keys");
   expect_near(answers.grad().narrow(1, 2 * width, width), v.grad(), 2e-5, "values");
+}
+
+TEST(PackedAttention, HidesNoNan) {
+  const int64_t queries = 21, keys = 17, width = 17;
+  const OnePair pair(queries, keys);
+  const at::Tensor text = at::randn({queries, 3 * width});
+  const at::Tensor regions = at::randn({keys, 3 * width});
+  const auto bad_rows = [&](const at::Tensor& asking, const at::Tensor& answering) {
+    const auto contexts = co_attention(asking, pair.text, answering, pair.regions, 1, 0.0).first;
+    return contexts.isnan().all(1).sum().item<int64_t>();
+  };
+  EXPECT_EQ(bad_rows(text, regions), 0);
+  for (const int64_t row : {0, 5, 20}) {
+    at::Tensor spoilt = text.clone();
+    spoilt[row][3] = std::nan("");
+    EXPECT_EQ(bad_rows(spoilt, regions), 1) << "query " << row;
+  }
+  for (const int64_t row : {0, 5, 16}) {
+    at::Tensor spoilt = regions.clone();
+    spoilt[row][width + 3] = std::nan("");
+    EXPECT_EQ(bad_rows(text, spoilt), queries) << "key " << row;
+  }
 }
 
 TEST(PackedAddNorm, DropoutGoesBackTheWayItCame) {

@@ -101,14 +101,15 @@ CAPTURE_LANES float largest(Lanes lanes) {
       lanes, [](auto a, auto b) __attribute__((always_inline)) { return a > b ? a : b; });
 }
 
+/// Where either is NaN, b.
 CAPTURE_LANES Lanes max(Lanes a, Lanes b) {
   return a > b ? a : b;
 }
 
-/// eˣ to about a unit in the last place for x ≤ 0; from −87 down it stays at e⁻⁸⁷, about 10⁻³⁸.
+/// eˣ to about a unit in the last place for x ≤ 0; from −87 down it stays at e⁻⁸⁷, about 10⁻³⁸. NaN stays NaN.
 CAPTURE_LANES Lanes exponential(Lanes x) {
   constexpr float kMagic = 0x1.8p23F;  // adding it rounds to a whole number and leaves that in the lowest bits
-  x = max(x, all(-87.0F));
+  x = max(all(-87.0F), x);
   const Lanes shifted = x * 1.44269504F + kMagic;
   const Lanes whole = shifted - kMagic;
   const Lanes rest = (x - whole * 0.693359375F) + whole * 2.12194440e-4F;
