@@ -1,14 +1,24 @@
 #include "capture/base/log.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #include "capture/base/error.h"
 
 namespace capture {
 
+namespace {
+
+/// Lines before there is a file for them: what a resumed run says of a changed configuration, say.
+constexpr size_t kEarlyLines = 100;
+
+}  // namespace
+
 void start_logging(spdlog::level::level_enum level) {
-  auto logger = std::make_shared<spdlog::logger>("capture", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  const spdlog::sinks_init_list sinks = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>(),
+                                         std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(kEarlyLines)};
+  auto logger = std::make_shared<spdlog::logger>("capture", sinks);
   logger->set_level(level);
   logger->set_pattern("%H:%M:%S %^%l%$ %v");
   logger->flush_on(spdlog::level::info);
@@ -19,7 +29,12 @@ void log_to_file(const std::filesystem::path& path) {
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
     sink->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
-    spdlog::default_logger()->sinks().push_back(std::move(sink));
+    auto& sinks = spdlog::default_logger()->sinks();
+    if (auto* const early = dynamic_cast<spdlog::sinks::ringbuffer_sink_mt*>(sinks.back().get())) {
+      for (const auto& message : early->last_raw()) sink->log(message);
+      sinks.pop_back();
+    }
+    sinks.push_back(std::move(sink));
   } catch (const spdlog::spdlog_ex& error) {
     throw UserError({.what = std::string("cannot write the log: ") + error.what(), .where = path.string()});
   }
