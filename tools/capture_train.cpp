@@ -6,6 +6,7 @@
 #include "capture/base/error.h"
 #include "capture/base/log.h"
 #include "capture/base/rank_log.h"
+#include "capture/base/sentence.h"
 #include "capture/train/pretrain.h"
 #include "capture_train/batch_sizes.h"
 #include "capture_train/gallery_evaluation.h"
@@ -19,10 +20,10 @@ constexpr int kOutOfTime = 124;
 
 constexpr const char* kFooter = R"(
 Example:
-  capture_train --config configs/demo.json --output runs/demo
-  capture_train --config configs/demo.json --output runs/demo --resume auto    # after an interruption
-  capture_train --config configs/demo.json --output runs/demo --launch 2       # two processes on this machine
-  capture_train --config configs/capture_product1m.json --find-batch-size       # what fits, and what is fastest
+  capture_train --config configs/demo.json --output runs/mine
+  capture_train --config configs/demo.json --output runs/mine --resume auto    # after an interruption
+  capture_train --config configs/demo.json --output runs/two --launch 2        # two processes on this machine
+  capture_train --config configs/capture_product1m.json --find-batch-size      # what fits, and what is fastest
 
 Under torchrun --no-python or Slurm's srun, each process finds its rank in the environment (docs/clusters.md).
 SIGTERM, SIGINT and SIGUSR1 finish the step, write a checkpoint and end with 128 + the signal's number; a second SIGTERM
@@ -104,8 +105,9 @@ capture::TrainOutcome train(const capture::TrainRequest& request, const capture:
   try {
     return capture::pretrain(request, group);
   } catch (const std::exception& error) {
-    if (!group.alone()) capture::log_error_to_files(error.what());
-    group.leave(error.what());
+    const std::string reason = capture::sentence_of(error);
+    capture::log_error_to_files(reason);
+    group.leave(reason);
     throw;
   }
 }

@@ -8,6 +8,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/sentence.h"
 #include "capture/base/terminal.h"
 
 namespace capture {
@@ -51,10 +52,11 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     // The message may quote an id or a title of a file that anybody may have made.
     say("", one_line(error.what()).c_str());
     return 1;
-  } catch (const std::bad_alloc&) {
-    say("", "out of memory; use a smaller batch or model, or a machine with more memory");
-    return 1;
   } catch (const std::exception& error) {
+    if (is_out_of_memory(error)) {
+      say("", sentence_of(error).c_str());
+      return 1;
+    }
     say("internal error, please report it: ", error.what());
     return 3;
   }
