@@ -10,9 +10,9 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/folder_lock.h"
 #include "capture/data/shard_index.h"
 #include "capture/data/shard_writer.h"
-#include "folder_lock.h"
 #include "id_set.h"
 
 namespace capture {
@@ -80,7 +80,7 @@ const fs::path& made(const fs::path& folder) {
 
 struct ShardSetWriter::Impl {
   Impl(fs::path where, ShardSetOptions options_given)
-      : folder(std::move(where)), options(std::move(options_given)), lock(made(folder)) {
+      : folder(std::move(where)), options(std::move(options_given)), lock(made(folder), "writing into") {
     if (fs::exists(folder / kShardIndexFile) && !options.start_over) {
       go_on();
     } else {

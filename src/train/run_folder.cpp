@@ -1,9 +1,5 @@
 #include "capture/train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
@@ -79,24 +75,18 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
     start_ = checkpoint_at(resume);
   } else {
     start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
+    if (!start_ && !checkpoints_.steps().empty()) {
+      log::warn("{}: no checkpoint is whole: the run starts from its beginning", path_.string());
+    }
   }
 }
 
 RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
     : path_(std::move(path)), checkpoints_(path_ / "checkpoints"), start_(std::move(start)) {}
 
-RunFolder::~RunFolder() {
-  if (lock_ >= 0) ::close(lock_);
-}
-
 void RunFolder::open() {
   make_folder(path_);
-  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    throw UserError({.what = "another process is training in this folder",
-                     .where = path_.string(),
-                     .hint = "wait for it, end it, or choose another --output"});
-  }
+  lock_.emplace(path_, "training in");
   checkpoints_.sweep();
   checkpoints_.drop_after(start_ ? start_->step : -1);
 }

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "capture/base/error.h"
+#include "capture/base/files.h"
+#include "capture/base/log.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {
@@ -31,6 +34,30 @@ TEST(RunFolder, GoesOnWithOtherProcessesWhereTheirBatchesTogetherAreAsLarge) {
 
 TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {
   EXPECT_NO_THROW(compare_processes(kWrittenByFour, 7, 4));
+}
+
+TEST(RunFolder, SaysThatARunWithoutAWholeCheckpointStartsAnew) {
+  const testing::Folder folder;
+  make_folder(folder.path("run/checkpoints/step_3"));
+  folder.file("run/config.resolved.json", "{}");
+  folder.file("run/checkpoints/step_3/state.json", "");
+  const auto before = spdlog::default_logger();
+  start_logging();
+  log_to_file(folder.path("log.txt"));
+  EXPECT_FALSE(RunFolder(folder.path("run"), "auto").start());
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(testing::read(folder.path("log.txt")), AllOf(HasSubstr("step_3/state.json"), HasSubstr("no checkpoint")));
+}
+
+TEST(RunFolder, BelongsToOneProcessAtATime) {
+  const testing::Folder folder;
+  {
+    RunFolder first(folder.path("run"), "never");
+    RunFolder second(folder.path("run"), "never");
+    first.open();
+    EXPECT_THAT([&] { second.open(); }, refusal("another process is training in the folder", "choose another folder"));
+  }
+  RunFolder(folder.path("run"), "never").open();
 }
 
 }  // namespace

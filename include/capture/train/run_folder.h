@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "capture/base/folder_lock.h"
 #include "capture/base/json.h"
 #include "capture/text/tokenizer.h"
 #include "capture/train/checkpoint.h"
@@ -26,14 +27,11 @@ class RunFolder {
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   /// Where the run goes on from, if anywhere. With "auto", damaged checkpoints are passed over with a warning.
   const std::optional<Checkpoint>& start() const { return start_; }
 
-  /// Makes the folder and locks it for this process. UserError when it cannot be made or another process has it.
+  /// Makes the folder and locks it (FolderLock). UserError when it cannot be made or another process has it.
   void open();
 
   const std::filesystem::path& path() const { return path_; }
@@ -43,7 +41,7 @@ class RunFolder {
   std::filesystem::path path_;
   CheckpointStore checkpoints_;
   std::optional<Checkpoint> start_;
-  int lock_ = -1;
+  std::optional<FolderLock> lock_;
 };
 
 /// Where a run folder keeps its copy of the tokenizer's file, so that it can be moved to where the original is not.
