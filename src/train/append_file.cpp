@@ -31,13 +31,18 @@ void AppendFile::append(std::string_view record) {
   if (put > 0 && ::fstat(descriptor_, &status) == 0) {
     std::ignore = ::ftruncate(descriptor_, status.st_size - put);  // if even this fails, readers drop the half record
   }
-  throw UserError({.what = std::string("cannot write the file: ") + std::strerror(error),
-                   .where = path_.string(),
-                   .hint = "free some space"});
+  fail("write", error);
 }
 
 void AppendFile::sync() {
-  ::fsync(descriptor_);
+  // A network disk may say only now that it is full.
+  if (::fsync(descriptor_) != 0) fail("sync", errno);
+}
+
+void AppendFile::fail(const char* doing, int error) const {
+  throw UserError({.what = std::string("cannot ") + doing + " the file: " + std::strerror(error),
+                   .where = path_.string(),
+                   .hint = "free some space"});
 }
 
 }  // namespace capture

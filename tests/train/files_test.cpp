@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "capture/base/error.h"
+#include "capture/train/append_file.h"
 #include "capture/train/event_file.h"
 #include "capture/train/metrics_file.h"
 #include "capture/train/run_log.h"
@@ -27,6 +28,12 @@ std::filesystem::path fresh_folder(const std::string& name) {
 
 MetricsFile::Keeps up_to(int64_t last) {
   return [last](int64_t step, const Json&) { return step <= last; };
+}
+
+TEST(AppendFile, SaysWhenWhatWasAppendedIsNotOnTheDisk) {
+  AppendFile file("/dev/null");  // has no disk to be on
+  file.append("line\n");
+  EXPECT_THROW(file.sync(), UserError);
 }
 
 TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {

@@ -18,10 +18,12 @@ class AppendFile {
   /// The whole record or, when the disk is full, none of it and a UserError.
   void append(std::string_view record);
 
-  /// Makes what was appended survive a power cut.
+  /// Makes what was appended survive a power cut. UserError when the disk refuses it.
   void sync();
 
  private:
+  [[noreturn]] void fail(const char* doing, int error) const;
+
   std::filesystem::path path_;
   int descriptor_ = -1;
 };
