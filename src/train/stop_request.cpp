@@ -1,9 +1,11 @@
 #include "capture/train/stop_request.h"
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <mutex>
 
@@ -16,21 +18,19 @@ constexpr std::array<int, 3> kSignals = {SIGTERM, SIGINT, SIGUSR1};
 /// How soon after a signal it is noticed that the deadline runs.
 constexpr auto kNotice = std::chrono::milliseconds(50);
 
-// A signal handler can reach nothing but these.
-volatile std::sig_atomic_t received = 0;
-volatile std::sig_atomic_t ends = 0;        // SIGTERM or SIGINT came, after
-volatile std::sig_atomic_t ends_since = 0;  // so many seconds of the monotonic clock
+// A signal handler can reach nothing but these, and any thread may be the one it interrupts.
+std::atomic<int> received = 0;
+std::atomic<int64_t> ends_since = -1;  // seconds of the monotonic clock when SIGTERM or SIGINT came; -1: neither has
+static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 void remember(int signal) {
-  if (received == 0) received = signal;
+  int none = 0;
+  received.compare_exchange_strong(none, signal);
   if (signal == SIGUSR1) return;
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto seconds = static_cast<std::sig_atomic_t>(now.tv_sec);
-  if (ends == 0) {
-    ends = 1;
-    ends_since = seconds;
-  } else if (seconds - ends_since > 1) {
+  int64_t since = -1;
+  if (!ends_since.compare_exchange_strong(since, now.tv_sec) && now.tv_sec - since > 1) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
@@ -40,7 +40,7 @@ void remember(int signal) {
 
 StopRequest::StopRequest() {
   received = 0;
-  ends = 0;
+  ends_since = -1;
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;
