@@ -136,7 +136,7 @@ void begin_folder(RunFolder& folder, const TrainConfig& config, const std::strin
 }  // namespace
 
 TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
-  TrainerSurroundings surroundings;
+  TrainerSurroundings surroundings{.start = request.start};
   TrainConfig config = request.config;
   const auto opened = look_into(request, group);
   RunFolder& folder = *opened;

@@ -1,6 +1,7 @@
 // A pretraining run, from a configuration to a run folder.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -19,6 +20,8 @@ struct TrainRequest {
   /// filled in.
   std::function<GalleryEvaluation(const TrainConfig& config, const TrainingParts& parts, const ProcessGroup& group)>
       make_evaluation = {};
+  /// From when on trainer.time_limit counts: before the processes wait for one another, if this is made before.
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 };
 
 /// Opens everything, says what is wrong with it before anything is written, and trains.
