@@ -40,61 +40,96 @@ bool in_token_head(const OfficialTensor& theirs) {
   return theirs.name.starts_with("cls.predictions.") && !theirs.tied;
 }
 
+// What HybridStreamModelOptions can be, too.
+constexpr int64_t kMostWidth = 65536;
+constexpr int64_t kMostLayers = 256;
+constexpr int64_t kMostHeads = 1024;
+constexpr int64_t kMostTypes = 1024;
+constexpr int64_t kMostWords = 10'000'000;
+
+/// The published configuration's sizes, by its own keys; what it does not say stays as it is.
+class OfficialSizes {
+ public:
+  explicit OfficialSizes(const JsonDocument& config) : OfficialSizes(config, config.root, "") {
+    if (!config.root.is_object()) throw UserError({.what = "is not a JSON object", .where = place_of("")});
+  }
+
+  OfficialSizes under(const std::string& key) const { return {config_, object_.at(key), prefix_ + key + "."}; }
+
+  void read(const char* key, int64_t most, int64_t& value) const {
+    if (!object_.contains(key)) return;
+    const Json& found = object_.at(key);
+    require(key, found.is_number_unsigned() && found.get<uint64_t>() <= static_cast<uint64_t>(most), to_line(found),
+            "a whole number from 0 to " + std::to_string(most));
+    value = found.get<int64_t>();
+  }
+
+  /// How many entries a list has.
+  void count(const char* key, int64_t most, int64_t& value) const {
+    if (!object_.contains(key)) return;
+    const Json& found = object_.at(key);
+    require(key, found.is_array() && found.size() <= static_cast<size_t>(most), to_line(found),
+            "a list of at most " + std::to_string(most) + " numbers");
+    value = static_cast<int64_t>(found.size());
+  }
+
+  /// Both streams end in one sequence.
+  void require_same(const char* key, int64_t width, int64_t hidden_size) const {
+    require(key, width == hidden_size, std::to_string(width) + ", and both streams end in one sequence",
+            "hidden_size, which is " + std::to_string(hidden_size));
+  }
+
+ private:
+  OfficialSizes(const JsonDocument& config, const Json& object, std::string prefix)
+      : config_(config), object_(object), prefix_(std::move(prefix)) {}
+
+  std::string place_of(const std::string& key) const {
+    const auto found = config_.origins.find(key);
+    return found == config_.origins.end() ? key : found->second + ": " + key;
+  }
+
+  void require(const std::string& key, bool ok, const std::string& found, const std::string& allowed) const {
+    if (!ok) throw UserError({.what = "is " + found, .where = place_of(prefix_ + key), .allowed = allowed});
+  }
+
+  const JsonDocument& config_;
+  const Json& object_;
+  std::string prefix_;
+};
+
 }  // namespace
 
 HybridStreamModelOptions options_from_official(const JsonDocument& config) {
-  const auto at_key = [&](const std::string& key) {
-    const auto found = config.origins.find(key);
-    return found == config.origins.end() ? key : found->second + ": " + key;
-  };
-  const auto read = [&](const Json& object, const std::string& prefix, const char* key, int64_t& value) {
-    if (!object.contains(key)) return;
-    const Json& found = object.at(key);
-    if (!found.is_number_unsigned() || found.get<uint64_t>() > uint64_t{1} << 30) {
-      throw UserError(
-          {.what = "is " + to_line(found), .where = at_key(prefix + key), .allowed = "a whole number from 0 to 2^30"});
-    }
-    value = found.get<int64_t>();
-  };
-  const Json& root = config.root;
-  if (!root.is_object()) throw UserError({.what = "is not a JSON object", .where = at_key("")});
-
+  const OfficialSizes sizes(config);
   HybridStreamModelOptions options;
-  read(root, "", "hidden_size", options.width);
-  read(root, "", "vocab_size", options.vocabulary_size);
-  read(root, "", "max_position_embeddings", options.text_positions);
-  read(root, "", "type_vocab_size", options.token_types);
-  read(root, "", "num_hidden_layers", options.text.layers);
-  read(root, "", "num_attention_heads", options.text.heads);
-  read(root, "", "intermediate_size", options.text.feed_forward);
-  read(root, "", "v_num_hidden_layers", options.image.layers);
-  read(root, "", "v_num_attention_heads", options.image.heads);
-  read(root, "", "v_intermediate_size", options.image.feed_forward);
-  read(root, "", "v_feature_size", options.feature_width);
-  read(root, "", "v_target_size", options.region_outputs);
-  read(root, "", "co_num_layers", options.co_transformer.layers);
-  if (root.contains("v_biattention_id"))
-    options.cross.layers = static_cast<int64_t>(root.at("v_biattention_id").size());
-  read(root, "", "bi_num_attention_heads", options.cross.heads);
-  read(root, "", "bi_hidden_size", options.cross.width);
+  sizes.read("hidden_size", kMostWidth, options.width);
+  sizes.read("vocab_size", kMostWords, options.vocabulary_size);
+  sizes.read("max_position_embeddings", kMostWidth, options.text_positions);
+  sizes.read("type_vocab_size", kMostTypes, options.token_types);
+  sizes.read("num_hidden_layers", kMostLayers, options.text.layers);
+  sizes.read("num_attention_heads", kMostHeads, options.text.heads);
+  sizes.read("intermediate_size", kMostWidth, options.text.feed_forward);
+  sizes.read("v_num_hidden_layers", kMostLayers, options.image.layers);
+  sizes.read("v_num_attention_heads", kMostHeads, options.image.heads);
+  sizes.read("v_intermediate_size", kMostWidth, options.image.feed_forward);
+  sizes.read("v_feature_size", kMostWidth, options.feature_width);
+  sizes.read("v_target_size", kMostWidth, options.region_outputs);
+  sizes.read("co_num_layers", kMostLayers, options.co_transformer.layers);
+  sizes.count("v_biattention_id", kMostLayers, options.cross.layers);
+  sizes.read("bi_num_attention_heads", kMostHeads, options.cross.heads);
+  sizes.read("bi_hidden_size", kMostWidth, options.cross.width);
   options.projection_width = options.cross.width;
-  int64_t image_width = options.width;
-  int64_t joint_width = options.width;
-  read(root, "", "v_hidden_size", image_width);
-  if (root.contains("cross_config") && root.at("cross_config").is_object()) {
-    const Json& joint = root.at("cross_config");
-    read(joint, "cross_config.", "hidden_size", joint_width);
-    read(joint, "cross_config.", "num_hidden_layers", options.co_transformer.layers);
-    read(joint, "cross_config.", "num_attention_heads", options.co_transformer.heads);
-    read(joint, "cross_config.", "max_position_embeddings", options.co_transformer.positions);
+  int64_t image_width = options.width, joint_width = options.width;
+  sizes.read("v_hidden_size", kMostWidth, image_width);
+  if (config.root.contains("cross_config") && config.root.at("cross_config").is_object()) {
+    const OfficialSizes joint = sizes.under("cross_config");
+    joint.read("hidden_size", kMostWidth, joint_width);
+    joint.read("num_hidden_layers", kMostLayers, options.co_transformer.layers);
+    joint.read("num_attention_heads", kMostHeads, options.co_transformer.heads);
+    joint.read("max_position_embeddings", kMostWidth, options.co_transformer.positions);
   }
-  for (const auto& [width, key] :
-       {std::pair(image_width, "v_hidden_size"), {joint_width, "cross_config.hidden_size"}}) {
-    if (width == options.width) continue;
-    throw UserError({.what = "is " + std::to_string(width) + ", and both streams end in one sequence",
-                     .where = at_key(key),
-                     .allowed = "hidden_size, which is " + std::to_string(options.width)});
-  }
+  sizes.require_same("v_hidden_size", image_width, options.width);
+  sizes.require_same("cross_config.hidden_size", joint_width, options.width);
   if (options.region_outputs == options.feature_width) options.region_outputs = 0;
   return options;
 }

@@ -12,11 +12,11 @@ constexpr Range<int64_t> kHeads = {1, 1024};
 constexpr Range<int64_t> kWidth = {1, 65536};
 constexpr Range<double> kProbability = {0.0, 0.9};
 
+/// `of`: the key of the width that the heads share.
 void require_divisible(FieldChecker& c, const char* key, int64_t width, int64_t heads, const char* of) {
-  c.require(
-      width % heads == 0, key,
-      std::string(of) + " = " + std::to_string(width) + " is not divisible by " + std::to_string(heads) + " heads",
-      "a divisor of " + std::to_string(width));
+  c.require(width % heads == 0, key,
+            "is " + std::to_string(heads) + ", which does not divide " + of + ", " + std::to_string(width),
+            "a divisor of " + std::to_string(width));
 }
 
 }  // namespace
@@ -65,13 +65,13 @@ void HybridStreamModelOptions::visit(FieldVisitor& f) {
 }
 
 void HybridStreamModelOptions::check(FieldChecker& c) const {
-  if (text.layers > 0) require_divisible(c, "text.heads", width, text.heads, "model width");
-  if (image.layers > 0) require_divisible(c, "image.heads", width, image.heads, "model width");
-  if (cross.layers > 0) require_divisible(c, "cross.heads", cross.width, cross.heads, "cross width");
+  if (text.layers > 0) require_divisible(c, "text.heads", width, text.heads, "model.width");
+  if (image.layers > 0) require_divisible(c, "image.heads", width, image.heads, "model.width");
+  if (cross.layers > 0) require_divisible(c, "cross.heads", cross.width, cross.heads, "model.cross.width");
   if (co_transformer.layers > 0) {
-    require_divisible(c, "co_transformer.heads", width, co_transformer.heads, "model width");
+    require_divisible(c, "co_transformer.heads", width, co_transformer.heads, "model.width");
     c.require(co_transformer.first_region < co_transformer.positions, "co_transformer.first_region",
-              "position " + std::to_string(co_transformer.first_region) + " does not exist",
+              "is " + std::to_string(co_transformer.first_region) + ", a position that does not exist",
               "less than co_transformer.positions, " + std::to_string(co_transformer.positions));
   }
 }

@@ -51,7 +51,7 @@ void PretrainingObjectiveOptions::visit(FieldVisitor& f) {
 }
 
 void PretrainingObjectiveOptions::check(FieldChecker& c) const {
-  c.require(masked_tokens + masked_regions + contrastive > 0, "contrastive", "every objective has weight 0",
+  c.require(masked_tokens + masked_regions + contrastive > 0, "contrastive", "is 0, and so are the other weights",
             "at least one weight above 0");
 }
 

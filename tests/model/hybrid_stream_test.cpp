@@ -237,9 +237,9 @@ TEST(HybridStreamModel, ContradictingOptionsAreRefusedByKey) {
     spoil(options);
     expect_refused([&] { HybridStreamModel(options, 0); }, because);
   };
-  refused([](auto& o) { o.text.heads = 5; }, "model.text.heads: model width = 24 is not divisible by 5 heads");
+  refused([](auto& o) { o.text.heads = 5; }, "model.text.heads: is 5, which does not divide model.width, 24");
   refused([](auto& o) { o.image.heads = 7; }, "model.image.heads");
-  refused([](auto& o) { o.cross.heads = 3; }, "model.cross.heads: cross width = 16");
+  refused([](auto& o) { o.cross.heads = 3; }, "model.cross.heads: is 3, which does not divide model.cross.width, 16");
   refused([](auto& o) { o.co_transformer.heads = 5; }, "model.co_transformer.heads");
   refused([](auto& o) { o.co_transformer.first_region = 20; }, "model.co_transformer.first_region");
   refused([](auto& o) { o.vocabulary_size = 0; }, "model.vocabulary_size");

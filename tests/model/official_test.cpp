@@ -120,6 +120,9 @@ TEST_F(Official, ConfigurationsThatMakeNoModelAreRefused) {
   EXPECT_EQ(refused("{}"), "accepted");
   EXPECT_THAT(refused(R"({"hidden_size": -1})"), HasSubstr("official.json:1: hidden_size: is -1"));
   EXPECT_THAT(refused(R"({"hidden_size": "768"})"), HasSubstr("hidden_size"));
+  EXPECT_THAT(refused(R"({"num_hidden_layers": 1000000})"),
+              HasSubstr("1000000; allowed: a whole number from 0 to 256"));
+  EXPECT_THAT(refused(R"({"v_biattention_id": 3})"), HasSubstr("v_biattention_id: is 3; allowed: a list"));
   EXPECT_THAT(refused(R"({"v_hidden_size": 1024})"), HasSubstr("v_hidden_size: is 1024"));
   EXPECT_THAT(refused(R"({"cross_config": {"hidden_size": 512}})"), HasSubstr("cross_config.hidden_size: is 512"));
   EXPECT_THAT(refused("[]"), HasSubstr("not a JSON object"));
