@@ -4,6 +4,9 @@
 
 int main(int argc, char** argv) {
   CLI::App app("Vocabularies: make one from titles, turn titles into token ids, look into one.", "capture_tokenizer");
+  app.footer(
+      "Example: capture_tokenizer train --titles titles.txt --vocabulary-size 4000 --output titles.model\n"
+      "         capture_tokenizer encode --type sentencepiece --vocab titles.model --ids < titles.txt > ids.txt");
   app.require_subcommand(1);
   capture::add_train(app);
   capture::add_encode(app);

@@ -7,6 +7,7 @@
 #include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/terminal.h"
 #include "capture/model/official.h"
 #include "capture/model/weights.h"
 #include "common/program.h"
@@ -70,7 +71,7 @@ void print_table(const SafetensorsFile& file) {
   for (const auto& entry : file.entries()) {
     int64_t count = 1;
     for (const int64_t size : entry.shape) count *= size;
-    std::printf("%-*s  %-5s  %14" PRId64 "  %s\n", static_cast<int>(widest), entry.name.c_str(),
+    std::printf("%-*s  %-5s  %14" PRId64 "  %s\n", static_cast<int>(widest), one_line(entry.name).c_str(),
                 safetensors_dtype(entry.dtype).c_str(), count, to_line(Json(entry.shape)).c_str());
     numbers += count;
     bytes += entry.bytes;
@@ -81,7 +82,9 @@ void print_table(const SafetensorsFile& file) {
 void inspect(const std::string& path) {
   const SafetensorsFile file(path);
   print_table(file);
-  for (const auto& [key, value] : file.metadata()) std::printf("metadata %s: %s\n", key.c_str(), value.c_str());
+  for (const auto& [key, value] : file.metadata()) {
+    std::printf("metadata %s: %s\n", one_line(key).c_str(), one_line(value).c_str());
+  }
   if (!file.metadata().contains("capture.model")) return;
   const HybridStreamModelOptions options = model_options(file);
   const int64_t own = parameter_count(options);
@@ -95,9 +98,10 @@ void inspect(const std::string& path) {
 
 int main(int argc, char** argv) {
   CLI::App app("Moves model files in and out of the published format, and shows what a file holds.", "capture_weights");
-  app.footer(
+  const std::string import_example =
       "Example: capture_weights import pytorch_model.safetensors model.safetensors --official-config capture.json\n"
-      "A .bin file becomes .safetensors with: tools/convert_checkpoint.py pytorch_model.bin pytorch_model.safetensors");
+      "A .bin file becomes .safetensors with: tools/convert_checkpoint.py pytorch_model.bin pytorch_model.safetensors";
+  app.footer(import_example);
   app.require_subcommand(1);
 
   ImportArguments arguments;
@@ -115,15 +119,19 @@ int main(int argc, char** argv) {
   importing
       ->add_option("--set", arguments.settings, "A key of --config to override, as in model.vocabulary_size=21128.")
       ->needs(config);
+  importing->footer(import_example);
   importing->add_option("--seed", arguments.seed, "Draws what BERT does not give.")->capture_default_str();
 
   std::string input, output;
   CLI::App* exporting = app.add_subcommand("export", "From a model to a checkpoint that the published code reads.");
   exporting->add_option("input", input, "A model file.")->required();
+  exporting->footer(
+      "Example: capture_weights export runs/mine/checkpoints/best/model.safetensors published.safetensors");
   exporting->add_option("output", output, "The .safetensors file to write.")->required();
 
   CLI::App* inspecting = app.add_subcommand("inspect", "Names, shapes, types and totals of any .safetensors file.");
   inspecting->add_option("input", input, "A .safetensors file.")->required();
+  inspecting->footer("Example: capture_weights inspect runs/mine/checkpoints/best/model.safetensors");
 
   return run_program(app, argc, argv, [&] {
     if (*importing) import(arguments);

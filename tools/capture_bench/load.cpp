@@ -197,7 +197,7 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--feature-type", arguments.layout.feature_type, "How they are stored.")
       ->transform(one_of(std::map<std::string, FeatureType>{
           {"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}}))
-      ->type_name("")
+      ->type_name("TEXT")
       ->default_str("float16");
   number("--batch", loader.batch_size, "Pairs a batch.", 1, 65536);
   number("--workers", loader.workers, "Threads that fill batches.", 0, 256);

@@ -132,6 +132,7 @@ Benchmark add_search(CLI::App& app) {
       ->add_option("--dtype", arguments->search.precision,
                    "fp32, or bf16 for the products that choose what is scored exactly.")
       ->transform(one_of<Precision>({{"fp32", Precision::float32}, {"bf16", Precision::bfloat16}}))
+      ->type_name("TEXT")
       ->default_str("fp32");
   command->add_option("--rounds", arguments->rounds, "Searches to time, after one that is not.")
       ->check(CLI::Range(1, 1000))
@@ -139,6 +140,7 @@ Benchmark add_search(CLI::App& app) {
   command->add_option("--threads", arguments->threads, "Threads; 0: one a core.")->check(CLI::Range(0, 4096));
   command->add_option("--device", arguments->device, "cpu, cuda, cuda:N or auto.")->capture_default_str();
   command->add_option("--save", arguments->save, "A folder for the vectors and what was found, as plain numbers.");
+  command->footer("Example: capture_bench search --gallery 100000 --queries 1000 --dtype bf16");
   return {command, [arguments] { run_search(*arguments); }};
 }
 

@@ -165,7 +165,7 @@ void add_synth(CLI::App& app) {
   command->add_option("--feature-type", a.feature_type, "Stored precision")
       ->transform(one_of(std::map<std::string, FeatureType>{
           {"float16", FeatureType::float16}, {"float32", FeatureType::float32}, {"int8", FeatureType::int8}}))
-      ->type_name("")
+      ->type_name("TEXT")
       ->default_str("float16");
   count("--shard-samples", a.shard_samples, "Samples a shard; 0: 4 GB of them");
   command->add_option("--workers", a.workers, "Threads; the bytes do not depend on them")->check(CLI::Range(1, 256));

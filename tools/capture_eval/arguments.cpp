@@ -59,6 +59,7 @@ void add_options(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--protocol", arguments.evaluation.protocol,
                  "product1m_official (the published script's figures), strict (standard definitions) or both")
       ->transform(one_of(kProtocols))
+      ->type_name("TEXT")
       ->default_str("both");
   app.add_option("--at", arguments.evaluation.at, "Cutoffs N")
       ->delimiter(',')

@@ -20,6 +20,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments, const std::stri
       ->group(group);
   app.add_option("--weights", arguments.averaged, "The run's trained weights, or their moving average (ema.decay)")
       ->transform(one_of(kWeights))
+      ->type_name("TEXT")
       ->default_str("trained")
       ->group(group);
   app.add_option("--model", arguments.model, "Model file, instead of a run")->group(group);
@@ -43,6 +44,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments, const std::stri
   app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->capture_default_str()->group(group);
   app.add_option("--precision", arguments.bfloat16, "float32 or bfloat16")
       ->transform(one_of(kPrecisions))
+      ->type_name("TEXT")
       ->default_str("float32")
       ->group(group);
   app.add_option(
