@@ -14,6 +14,7 @@
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/runtime.h"
 #include "capture/train/checkpoint_writer.h"
+#include "capture/train/trainer.h"
 #include "synthetic_batch.h"
 
 namespace capture {
@@ -48,7 +49,7 @@ class Training {
  public:
   explicit Training(const Arguments& arguments)
       : model_(configured_model(arguments.config), 42),
-        optimizer_(parameters(), {}),
+        optimizer_(named_parameters_of(*model_), {}),
         batch_(synthetic_batch(model_->options(), arguments.batch, TitleLengths::full, 42)),
         inputs_(packed(batch_.inputs)),
         targets_(packed(batch_.targets, batch_.inputs)) {}
@@ -61,14 +62,8 @@ class Training {
   }
 
   std::vector<TensorFile> files() const {
-    return {{"model.safetensors", parameters(), model_metadata(*model_)},
+    return {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
             {"optimizer.safetensors", optimizer_.state()}};
-  }
-
-  NamedTensors parameters() const {
-    NamedTensors tensors;
-    for (const auto& item : model_->named_parameters()) tensors.emplace_back(item.key(), item.value());
-    return tensors;
   }
 
  private:
@@ -183,6 +178,7 @@ Benchmark add_checkpoint(CLI::App& app) {
   command->add_option("--folder", arguments->folder, "Where to write; nothing is left there.")->capture_default_str();
   command->add_flag("--foreground", arguments->foreground,
                     "Wait for each checkpoint, as checkpoint_in_background=false.");
+  command->footer("Example: capture_bench checkpoint --interval 10 --checkpoints 3 --folder runs/checkpoint_cost");
   return {command, [arguments] { run_checkpoint(*arguments); }};
 }
 

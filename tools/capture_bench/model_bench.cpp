@@ -17,6 +17,7 @@
 #include "capture/train/flops.h"
 #include "capture/train/machine.h"
 #include "capture/train/optimizer.h"
+#include "capture/train/trainer.h"
 #include "common/choice.h"
 #include "synthetic_batch.h"
 
@@ -47,9 +48,11 @@ std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
       ->check(CLI::Range(0, 4096));
   command->add_option("--dtype", arguments->precision, "fp32, or bf16 through autocast.")
       ->transform(one_of<Precision>({{"fp32", Precision::float32}, {"bf16", Precision::bfloat16}}))
+      ->type_name("TEXT")
       ->default_str("fp32");
   command->add_option("--lengths", arguments->lengths, "Title lengths: full (36 tokens), or product1m's.")
       ->transform(one_of<TitleLengths>({{"full", TitleLengths::full}, {"product1m", TitleLengths::product1m}}))
+      ->type_name("TEXT")
       ->default_str("full");
   command->add_flag("--padded", arguments->padded, "The plain path: padded batches and LibTorch's own operations.");
   command->add_flag("--breakdown", arguments->breakdown, "Print where the time goes, as a table, instead.");
@@ -142,9 +145,7 @@ struct Bench {
 
 void run_train(const Arguments& arguments) {
   Bench bench(arguments);
-  NamedTensors parameters;
-  for (auto& item : bench.model->named_parameters()) parameters.emplace_back(item.key(), item.value());
-  Optimizer optimizer(parameters, {});
+  Optimizer optimizer(named_parameters_of(*bench.model), {});
   std::vector<double> losses;
   const auto step = [&] {
     PretrainingLosses result;
@@ -191,12 +192,14 @@ Benchmark add_train(CLI::App& app) {
   command->add_option("--recompute", arguments->recompute, "Layers to compute again in the backward pass.")
       ->transform(one_of<Recompute>(
           {{"none", Recompute::none}, {"co_transformer", Recompute::co_transformer}, {"all", Recompute::all}}))
+      ->type_name("TEXT")
       ->default_str("none");
   return {command, [arguments] { run_train(*arguments); }};
 }
 
 Benchmark add_embed(CLI::App& app) {
   CLI::App* command = app.add_subcommand("embed", "One embedding pass.");
+  command->footer("Example: capture_bench embed --batch 64 --dtype bf16 --lengths product1m");
   return {command, [arguments = add_arguments(command)] { run_embed(*arguments); }};
 }
 
