@@ -82,7 +82,10 @@ class Launcher {
     }
     ::sigprocmask(SIG_SETMASK, &before_, nullptr);
     if (!failed_) return codes_.front();
-    log::error("{}; its log is {}", *failed_, log_of(failed_rank_).string());
+    const std::filesystem::path file = log_of(failed_rank_);
+    std::error_code ignored;
+    // What is wrong before the run folder is opened, a rank says on standard error alone.
+    log::error("{}{}", *failed_, std::filesystem::exists(file, ignored) ? "; its log is " + file.string() : "");
     return codes_[failed_rank_];
   }
 
