@@ -2,14 +2,15 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <chrono>
+#include <exception>
 #include <optional>
 
 #include "capture/base/error.h"
 #include "capture/base/memory.h"
+#include "capture/base/sentence.h"
 #include "capture/data/loader.h"
 #include "capture/tensor/runtime.h"
 #include "capture/train/parts.h"
@@ -129,7 +130,8 @@ BatchSizes find_batch_sizes(TrainConfig config, const BatchSizeSearch& search,
     try {
       sizes.trials.push_back(rehearsal.run(size, search.steps, memory));
       tell(sizes.trials.back());
-    } catch (const c10::OutOfMemoryError&) {
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
       rehearsal.forget();
       memory.release();
       if (sizes.trials.empty()) {

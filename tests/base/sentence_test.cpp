@@ -27,6 +27,8 @@ TEST(SentenceOf, KnowsWhenMemoryHasRunOut) {
   expect_told(std::runtime_error(
       "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
       "tried to allocate 3221225472 bytes. Error code 12 (Cannot allocate memory)\nframe #0: f()"));
+  expect_told(std::runtime_error("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"));
+  EXPECT_FALSE(is_out_of_memory(std::runtime_error("CUDA error: an illegal memory access was encountered")));
   EXPECT_FALSE(is_out_of_memory(UserError({.what = "photo \"out of memory.jpg\" does not exist"})));
 }
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import tempfile
 import unittest
@@ -16,14 +17,26 @@ MODEL = {"width": 16, "projection_width": 8, "vocabulary_size": 50, "feature_wid
 
 
 class Model(unittest.TestCase):
-    def run_bench(self, *arguments):
+    def start(self, *arguments, batch=3, model=MODEL, **options):
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "small.json"
-            config.write_text(json.dumps({"model": MODEL}))
-            command = [BIN / "capture_bench", *arguments, "--config", config, "--batch", "3", "--steps", "2"]
-            done = subprocess.run(command, capture_output=True, text=True)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            return done.stdout
+            config.write_text(json.dumps({"model": model}))
+            command = [BIN / "capture_bench", *arguments, "--config", config, "--batch", str(batch), "--steps", "2"]
+            return subprocess.run(command, capture_output=True, text=True, **options)
+
+    def run_bench(self, *arguments):
+        done = self.start(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    @unittest.skipIf(os.environ.get("CAPTURE_SANITIZE") == "ON", "AddressSanitizer needs all of the address space")
+    def test_memory_that_runs_out_is_no_bug_of_ours(self):
+        limit = 4 << 30
+        done = self.start("embed", "--threads", "1", batch=16384, model={**MODEL, "feature_width": 2048},  # 5 GB
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        self.assertEqual(done.stderr, "capture_bench: out of memory; use a smaller batch or model, or a machine with more "
+                                      "memory\n")
+        self.assertEqual(done.returncode, 1)
 
     def test_takes_packed_and_padded_batches(self):
         for part, key in (("train", "losses"), ("embed", "checksum")):
