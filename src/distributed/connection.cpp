@@ -123,10 +123,19 @@ ProcessGroup::Connection::Connection(const ProcessContext& context, const Distri
 }
 
 ProcessGroup::Connection::~Connection() {
+  close_gpus(/*in_order=*/true);
+}
+
+void ProcessGroup::Connection::close_gpus(bool in_order) noexcept {
+  if (gpus_closed_) return;
+  gpus_closed_ = true;
   for (const auto& channel : {device_sums_, device_calls_}) {
     if (!channel) continue;
-    // What waits for a lost process would wait for ever.
-    failed_ ? channel->abort() : channel->shutdown();
+    try {
+      in_order ? channel->shutdown() : channel->abort();
+    } catch (const std::exception& error) {
+      log::warn("cannot close the GPUs' connection: {}", first_line(error));
+    }
   }
 }
 
@@ -193,6 +202,7 @@ void ProcessGroup::Connection::barrier() {
 
 void ProcessGroup::Connection::leave(const std::string& reason) {
   watch_->leave(reason);
+  close_gpus(/*in_order=*/false);
 }
 
 std::unique_ptr<ProcessGroup::Connection::Pending> ProcessGroup::Connection::begin_sum(at::Tensor& tensor) {
@@ -211,7 +221,8 @@ void ProcessGroup::Connection::run(const char* doing, const std::function<void()
     call();
   } catch (const std::exception& error) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    failed_ = true;
+    // Before anything else: NCCL's own thread, which soon finds out too, would end the process without a clear word.
+    close_gpus(/*in_order=*/false);
     const std::string reason = first_line(error);
     const std::string blame = watch_->blame(says_timed_out(reason));
     throw UserError({.what = fmt::format("cannot {} the other ranks, after {:.1f} s: {}", doing, seconds,

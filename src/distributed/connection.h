@@ -58,6 +58,8 @@ class ProcessGroup::Connection {
   using Channel = c10::intrusive_ptr<c10d::Backend>;
 
   void run(const char* doing, const std::function<void()>& call);
+  /// Once. In order: when all that travels has arrived; otherwise at once, for a lost process's share never comes.
+  void close_gpus(bool in_order) noexcept;
   c10d::Backend& channel(const at::Tensor& tensor);
   c10::intrusive_ptr<c10d::Store> keys_under(const char* name) const;
 
@@ -69,7 +71,7 @@ class ProcessGroup::Connection {
   Channel sums_;
   Channel device_calls_;  // null without NCCL
   Channel device_sums_;
-  bool failed_ = false;
+  bool gpus_closed_ = false;
 };
 
 }  // namespace capture
