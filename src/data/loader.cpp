@@ -1,9 +1,13 @@
 #include "capture/data/loader.h"
 
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -133,8 +137,13 @@ struct Loader::Impl {
   }
 
   void start_workers() {
+    // A thread begins on the first GPU. Whoever asks CUDA for memory there makes it set up some 500 MB on that GPU,
+    // which may be another process's.
+    std::optional<c10::Device> gpu;
+    if (plan.pin_memory) gpu = c10::impl::VirtualGuardImpl(c10::kCUDA).getDevice();
     for (int64_t i = 0; i < std::min(workers_wanted, batches); ++i) {
-      workers.emplace_back([this, i](const std::stop_token& stop) {
+      workers.emplace_back([this, i, gpu](const std::stop_token& stop) {
+        const c10::OptionalDeviceGuard on_the_callers(gpu);
         if (plan.trace != nullptr) plan.trace->name_thread("loader " + std::to_string(i));
         work(stop);
       });

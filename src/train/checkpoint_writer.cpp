@@ -1,6 +1,7 @@
 #include "capture/train/checkpoint_writer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <utility>
@@ -40,7 +41,11 @@ void Snapshot::take(const std::vector<TensorFile>& files) {
 }
 
 const std::vector<TensorFile>& Snapshot::files() {
-  if (copied_) copied_->synchronize();
+  if (copied_) {
+    // The writing thread begins on the first GPU, which may be another process's.
+    const c10::DeviceGuard on_the_copys(copied_->device());
+    copied_->synchronize();
+  }
   return files_;
 }
 

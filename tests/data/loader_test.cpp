@@ -319,7 +319,8 @@ TEST_F(Loader, FillsPinnedMemory_CUDA) {
   for (const Batch& batch : pinned) {
     EXPECT_TRUE(batch.inputs.region_features.is_pinned());
     EXPECT_TRUE(batch.inputs.token_ids.is_pinned());
-    EXPECT_TRUE(batch.targets.region_features.is_pinned());
+    // A batch without masked regions has none of this memory.
+    EXPECT_TRUE(batch.targets.region_features.is_pinned() || batch.targets.region_features.numel() == 0);
   }
   expect_equal(pinned, load(options));
 }
