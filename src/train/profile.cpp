@@ -51,6 +51,11 @@ bool is_step(const Json& event) {
   return event.value("cat", "") == "user_annotation" && event.value("name", "").starts_with(kStepName);
 }
 
+int64_t thread_of(const Json& event) {
+  const Json thread = event.value("tid", Json());
+  return thread.is_number_integer() ? thread.get<int64_t>() : -1;  // a GPU's rows may have names
+}
+
 /// Start and end, in the trace's microseconds.
 std::pair<double, double> times_of(const Json& event) {
   const double start = event.value("ts", 0.0);
@@ -128,23 +133,36 @@ void StepProfiler::finish() {
   write_file(file_, trace.dump() + '\n');
 
   log::info("{} steps recorded in {}; ui.perfetto.dev shows it", count_ - left_, file_.string());
-  const auto waits = waits_in(trace);
-  if (!waits.empty()) {
-    log::warn("the recorded steps waited for the GPU: {}", listed(waits));
-  } else if (device_.is_cuda()) {
-    log::info("no recorded step waited for the GPU");
+  if (!device_.is_cuda()) return;
+  if (!shows_gpu(trace)) {
+    log::warn("the trace lacks the GPU: CUDA's profiling library (CUPTI) does not work here, see its messages above");
+    return;
   }
+  const auto waits = waits_in(trace);
+  if (waits.empty()) {
+    log::info("no recorded step waited for the GPU");
+  } else {
+    log::warn("the recorded steps waited for the GPU: {}", listed(waits));
+  }
+}
+
+bool shows_gpu(const Json& trace) {
+  return std::ranges::any_of(trace.at("traceEvents"),
+                             [](const Json& event) { return event.value("cat", "") == "cuda_runtime"; });
 }
 
 std::map<std::string, int64_t> waits_in(const Json& trace) {
   std::vector<std::pair<double, double>> steps;
+  std::set<int64_t> threads;  // that compute: the one that writes checkpoints waits for its copies, as it should
   for (const Json& event : trace.at("traceEvents")) {
     if (is_step(event)) steps.push_back(times_of(event));
+    if (is_step(event) || event.value("cat", "") == "cpu_op") threads.insert(thread_of(event));
   }
   std::map<std::string, int64_t> waits;
   for (const Json& event : trace.at("traceEvents")) {
     const std::string name = event.value("name", "");
     if (std::ranges::find(kWaits, std::string_view(name)) == kWaits.end()) continue;
+    if (!threads.contains(thread_of(event))) continue;
     const double start = times_of(event).first;
     if (std::ranges::any_of(steps, [&](const auto& step) { return step.first <= start && start < step.second; })) {
       ++waits[name];

@@ -89,7 +89,9 @@ TEST_F(GpuStepTest, NeverWaitsForTheGpu_CUDA) {
       StepProfiler profiler(4, gpu, output.path("trace.json"));
       train(gpu, StepProfiler::kWarmUp + 4, &profiler);
     }
-    EXPECT_TRUE(waits_in(read_json(output.path("trace.json")).root).empty());
+    const Json trace = read_json(output.path("trace.json")).root;
+    EXPECT_TRUE(shows_gpu(trace));
+    EXPECT_TRUE(waits_in(trace).empty());
   }
 }
 

@@ -94,10 +94,11 @@ TEST(StepProfiler, OtherwiseWritesNothing) {
   EXPECT_TRUE(folder.names().empty());
 }
 
+Json event(const char* name, const char* category, double start, double duration, int64_t thread = 1) {
+  return {{"ph", "X"}, {"name", name}, {"cat", category}, {"ts", start}, {"dur", duration}, {"tid", thread}};
+}
+
 TEST(WaitsIn, CountsCallsInsideStepsAlone) {
-  const auto event = [](const char* name, const char* category, double start, double duration) {
-    return Json{{"ph", "X"}, {"name", name}, {"cat", category}, {"ts", start}, {"dur", duration}};
-  };
   const Json trace = {
       {"traceEvents",
        {event("step 1", "user_annotation", 100, 50), event("step 2", "user_annotation", 200, 50),
@@ -109,6 +110,22 @@ TEST(WaitsIn, CountsCallsInsideStepsAlone) {
         event("cudaStreamSynchronize", "cuda_runtime", 160, 5),
         event("cudaDeviceSynchronize", "cuda_runtime", 300, 5)}}};
   EXPECT_THAT(waits_in(trace), ElementsAre(Pair("cudaMemcpy", 1), Pair("cudaStreamSynchronize", 2)));
+}
+
+TEST(WaitsIn, CountsThreadsThatComputeAlone) {
+  const Json trace = {{"traceEvents",
+                       {event("step 1", "user_annotation", 100, 50), event("aten::mul", "cpu_op", 110, 5, /*thread=*/2),
+                        event("cudaStreamSynchronize", "cuda_runtime", 120, 5, /*thread=*/2),
+                        // Of a checkpoint that is being written.
+                        event("cudaEventSynchronize", "cuda_runtime", 130, 5, /*thread=*/3)}}};
+  EXPECT_THAT(waits_in(trace), ElementsAre(Pair("cudaStreamSynchronize", 1)));
+}
+
+TEST(ShowsGpu, TellsATraceWithoutCallsOfCuda) {
+  Json trace = {{"traceEvents", {event("step 1", "user_annotation", 100, 50), event("aten::mul", "cpu_op", 110, 5)}}};
+  EXPECT_FALSE(shows_gpu(trace));
+  trace["traceEvents"].push_back(event("cudaLaunchKernel", "cuda_runtime", 112, 1));
+  EXPECT_TRUE(shows_gpu(trace));
 }
 
 }  // namespace

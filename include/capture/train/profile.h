@@ -46,8 +46,11 @@ class StepProfiler {
   Trace trace_;
 };
 
-/// Calls that made the host wait for the GPU inside the steps of a trace that StepProfiler wrote, by name, with their
-/// number. Empty on a CPU, and where no step waited.
+/// Calls that made a computing thread wait for the GPU inside the steps of a trace that StepProfiler wrote, by name,
+/// with their number. Empty on a CPU, where no step waited, and where the trace does not show the GPU.
 std::map<std::string, int64_t> waits_in(const Json& trace);
+
+/// Whether a trace holds calls of CUDA: it does not where CUDA's profiling library is missing or not allowed.
+bool shows_gpu(const Json& trace);
 
 }  // namespace capture
