@@ -7,12 +7,25 @@
 #include <filesystem>
 
 #include "capture/base/error.h"
+#include "capture/base/log.h"
 
 namespace capture {
 
 namespace {
 
-/// Registers LibTorch's CUDA backend. False, with the loader's reason, when this LibTorch has none.
+constexpr const char* kOldDriver = "the machine's NVIDIA driver is too old for the CUDA of this LibTorch";
+
+/// Whether there is a driver, but not for this LibTorch. Only what LibTorch throws tells that from no GPU at all.
+bool driver_is_too_old() {
+  try {
+    at::globalContext().lazyInitDevice(at::kCUDA);
+  } catch (const c10::Error& error) {
+    return error.msg().find("driver on your system is too old") != std::string::npos;
+  }
+  return false;
+}
+
+/// Registers LibTorch's CUDA backend. False, with the reason, when this LibTorch has none or no GPU can be used.
 bool load_cuda(std::string& reason) {
   static void* const handle = ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) {
@@ -20,7 +33,7 @@ bool load_cuda(std::string& reason) {
     return false;
   }
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0) {
-    reason = "no GPU answers on this machine";
+    reason = driver_is_too_old() ? kOldDriver : "no GPU answers on this machine";
     return false;
   }
   // On Hopper, the backward pass of cuDNN's attention with a mask gives NaN; LibTorch's other kernels take its place.
@@ -32,7 +45,11 @@ bool load_cuda(std::string& reason) {
 
 at::Device parse_device(const std::string& name) {
   std::string reason;
-  if (name == "auto") return load_cuda(reason) ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto") {
+    if (load_cuda(reason)) return {at::kCUDA, 0};
+    if (reason == kOldDriver) log::warn("this runs on the CPU: {}", reason);
+    return at::kCPU;
+  }
   const auto refuse = [&](const std::string& what) {
     throw UserError({.what = "device \"" + name + "\": " + what, .allowed = "auto, cpu, cuda, cuda:N"});
   };

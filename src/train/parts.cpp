@@ -26,7 +26,15 @@ void settle(int64_t& size, int64_t found, const char* key, const std::string& or
 /// Processes on one machine that name no GPU take one each.
 at::Device device_of(const std::string& name, int64_t local_rank) {
   const at::Device device = parse_device(name);
-  return device.is_cuda() && !name.starts_with("cuda:") ? parse_device("cuda:" + std::to_string(local_rank)) : device;
+  if (!device.is_cuda() || name.starts_with("cuda:") || local_rank == 0) return device;
+  try {
+    return parse_device("cuda:" + std::to_string(local_rank));
+  } catch (const UserError& error) {
+    throw UserError({.what = error.parts().what + ", and each process takes one of its own",
+                     .where = "trainer.device",
+                     .hint = "start no more processes on a machine than it has GPUs; where a scheduler shows each "
+                             "process a GPU of its own alone (srun --gpus-per-task=1), set trainer.device to cuda:0"});
+  }
 }
 
 void check_sequence(const TrainConfig& config, const Dataset& data) {
