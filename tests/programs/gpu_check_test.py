@@ -65,6 +65,29 @@ class GpuCheck(unittest.TestCase):
                          ["tests", "training", "graphs", "training on two", "some of the speeds"])
         self.assertIn("left out, for want of time: training", done.stdout)
 
+    def programs_that(self, do):
+        for name in ("capture_train", "capture_data", "capture_bench"):
+            program = self.folder / name
+            program.write_text(f"#!/bin/sh\n{do}\n")
+            program.chmod(0o755)
+
+    def test_programs_that_hang_do_not_take_the_time_of_the_others(self):
+        self.programs_that("exec sleep 600")
+        done = self.run_check("--rehearse", "--bin", self.folder, "--minutes", "0.05")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("FAILED: capture_data was not done after 1 s and was ended", done.stdout)
+        self.assertEqual(json.loads((self.folder / "out" / "gpu_check.json").read_text())["left_out"][:2],
+                         ["training", "graphs"])
+
+    def test_parts_that_break_are_named_and_the_others_go_on(self):
+        self.programs_that("exit 0")  # and leave nothing
+        done = self.run_check("--rehearse", "--bin", self.folder)
+        self.assertEqual(done.returncode, 1)
+        failures = json.loads((self.folder / "out" / "gpu_check.json").read_text())["failures"]
+        self.assertEqual([failure.split(" broke: ")[0] for failure in failures],
+                         ["training", "graphs", "training on two", "speed"])
+        self.assertEqual(done.stdout.count("FAILED: "), 4)
+
     def test_programs_that_are_not_there_are_named(self):
         done = self.run_check("--rehearse", "--bin", self.folder)
         self.assertEqual(done.returncode, 1)
