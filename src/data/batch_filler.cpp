@@ -120,21 +120,24 @@ at::Tensor BatchFiller::empty(at::IntArrayRef sizes, at::ScalarType type) const 
   return at::empty(sizes, at::TensorOptions().dtype(type).pinned_memory(form_.pin_memory));
 }
 
-Batch BatchFiller::fill(const std::vector<SampleDraw>& drawn, int64_t epoch, int64_t number) {
+Batch BatchFiller::fill(const RankBatch& drawn, int64_t epoch, int64_t number) {
   Batch batch;
-  drafts_.resize(std::max(drafts_.size(), drawn.size()));
+  const size_t size = drawn.draws.size();
+  drafts_.resize(std::max(drafts_.size(), size));
   {
     const TraceSpan span(trace_, "decode", number);
-    for (size_t b = 0; b < drawn.size(); ++b) {
-      drafter_.draw(drawn[b], epoch, drafts_[b]);
-      batch.samples.push_back(drawn[b].sample);
+    for (size_t b = 0; b < size; ++b) {
+      drafter_.draw(drawn.draws[b], epoch, drafts_[b]);
+      batch.samples.push_back(drawn.draws[b].sample);
     }
+    if (drawn.stands_in) drafts_[size - 1].forget_targets();
   }
   const TraceSpan span(trace_, "copy", number);
-  const std::span<const Draft> drafts(drafts_.data(), drawn.size());
+  const std::span<const Draft> drafts(drafts_.data(), size);
   if (form_.packed) batch.packed.emplace();
   fill_text(drafts, batch);
   fill_regions(drafts, batch);
+  batch.pairs = drawn.pairs;
   batch.epoch = epoch;
   return batch;
 }

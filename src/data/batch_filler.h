@@ -10,6 +10,7 @@
 #include "capture/base/trace.h"
 #include "capture/data/batch.h"
 #include "draft.h"
+#include "epoch_order.h"
 #include "feature_pool.h"
 
 namespace capture {
@@ -42,8 +43,9 @@ class BatchFiller {
  public:
   BatchFiller(const Drafter& drafter, const BatchForm& form, FeaturePools& pools, Trace* trace);
 
-  /// The batch of these draws; its `epoch` is set, its `index` is not. `number` is what a trace calls it.
-  Batch fill(const std::vector<SampleDraw>& drawn, int64_t epoch, int64_t number);
+  /// The batch of these draws, of which a stand-in has no targets; its `epoch` is set, its `index` is not. `number` is
+  /// what a trace calls it.
+  Batch fill(const RankBatch& drawn, int64_t epoch, int64_t number);
 
  private:
   /// Where each row's entries begin in the batch's flat tensors, then where the last one's end.

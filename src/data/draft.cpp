@@ -25,6 +25,11 @@ void Draft::clear() {
   masked_regions.clear();
 }
 
+void Draft::forget_targets() {
+  masked_tokens.clear();
+  masked_regions.clear();
+}
+
 Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options,
                  const std::optional<MaskingOptions>& masking)
     : dataset_(dataset),

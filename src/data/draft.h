@@ -29,6 +29,9 @@ struct Draft {
 
   /// Empties the draft and keeps its memory.
   void clear();
+
+  /// Nothing of the pair is to be predicted.
+  void forget_targets();
 };
 
 /// Draws rows. Every draw comes from a stream of (seed, epoch, draw), so that a row is the same in any batch.

@@ -1,6 +1,7 @@
 #include "epoch_order.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <string>
 
@@ -46,7 +47,10 @@ EpochOrder::EpochOrder(const Dataset& dataset, const LoaderOptions& options, con
       sampler_(mixture_.size(), seed_, options.shuffle, plan.rank, plan.world_size,
                options.drop_last ? Remainder::drop : Remainder::wrap),
       batches_((sampler_.size() + (options.drop_last ? 0 : batch_size_ - 1)) / batch_size_),
-      positions_(std::min(sampler_.size(), batches_ * batch_size_)) {
+      positions_(std::min(sampler_.size(), batches_ * batch_size_)),
+      rank_(plan.rank),
+      world_size_(plan.world_size),
+      stand_ins_(std::max<int64_t>(sampler_.size() * plan.world_size - mixture_.size(), 0)) {
   if (batches_ > 0) return;
   throw UserError({.what = "the dataset has " + std::to_string(mixture_.size()) +
                            " samples, not enough for one batch of " + std::to_string(batch_size_) + " on each of " +
@@ -55,18 +59,28 @@ EpochOrder::EpochOrder(const Dataset& dataset, const LoaderOptions& options, con
                    .hint = "use a smaller batch_size, or drop_last = false"});
 }
 
-const std::vector<SampleDraw>& EpochOrder::batch(int64_t epoch, int64_t index) {
-  batch_.clear();
+const RankBatch& EpochOrder::batch(int64_t epoch, int64_t index) {
+  auto& draws = batch_.draws;
+  draws.clear();
+  bool last = false;
   if (window_batches_ > 1) {
     const int64_t window = index / window_batches_;
     if (epoch != window_epoch_ || window != window_) sort_window(epoch, window);
     const auto in_window = static_cast<size_t>(index % window_batches_);
-    batch_.assign(sorted_.begin() + starts_[in_window], sorted_.begin() + starts_[in_window + 1]);
+    draws.assign(sorted_.begin() + starts_[in_window], sorted_.begin() + starts_[in_window + 1]);
+    last = index % window_batches_ == last_;
   } else {
     const int64_t end = std::min((index + 1) * batch_size_, positions_);
-    for (int64_t position = index * batch_size_; position < end; ++position) batch_.push_back(at(epoch, position));
+    for (int64_t position = index * batch_size_; position < end; ++position) draws.push_back(at(epoch, position));
+    last = end == positions_;
   }
+  batch_.pairs = static_cast<int64_t>(draws.size()) * world_size_ - (last ? stand_ins_ : 0);
+  batch_.stands_in = last && stands_in(positions_ - 1);
   return batch_;
+}
+
+bool EpochOrder::stands_in(int64_t position) const {
+  return position + 1 == sampler_.size() && rank_ >= world_size_ - stand_ins_;
 }
 
 SampleDraw EpochOrder::at(int64_t epoch, int64_t position) const {
@@ -81,7 +95,10 @@ void EpochOrder::sort_window(int64_t epoch, int64_t window) {
   std::vector<std::pair<int64_t, int64_t>> lengths;  // with the place in `drawn`, which settles ties
   for (int64_t position = first; position < end; ++position) {
     drawn.push_back(at(epoch, position));
-    lengths.emplace_back(title_length(drawn.back().sample), position - first);
+    // A stand-in stays the last of its batch.
+    const int64_t length =
+        stands_in(position) ? std::numeric_limits<int64_t>::max() : title_length(drawn.back().sample);
+    lengths.emplace_back(length, position - first);
   }
   std::ranges::sort(lengths);
   // Were the batches left in order of length, each window would be a lesson plan from short to long. The order they get
@@ -92,10 +109,12 @@ void EpochOrder::sort_window(int64_t epoch, int64_t window) {
   const Permutation order(std::max<int64_t>(full, 1), random);
   sorted_.clear();
   starts_ = {0};
+  last_ = -1;
   for (int64_t start = 0; start < end - first; start += batch_size_) {
     const int64_t number = start / batch_size_;
     const int64_t from = (number < full && shuffle_ ? order(number) : number) * batch_size_;
     const int64_t to = std::min(from + batch_size_, end - first);
+    if (first + to == positions_) last_ = number;
     for (int64_t i = from; i < to; ++i) {
       sorted_.push_back(drawn[static_cast<size_t>(lengths[static_cast<size_t>(i)].second)]);
     }

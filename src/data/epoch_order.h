@@ -10,6 +10,13 @@
 
 namespace capture {
 
+/// One rank's part of a batch.
+struct RankBatch {
+  std::vector<SampleDraw> draws;
+  int64_t pairs = 0;       ///< that count, on all ranks together: see Batch::pairs
+  bool stands_in = false;  ///< the last draw does, for want of another
+};
+
 /// The batches of each epoch on one rank, a pure function of (epoch, index): the sampler's order, cut into batches; or,
 /// with bucket_batches, every window of that many batches sorted by title length first, so that titles of about one
 /// length share a batch. Each thread has its own.
@@ -22,10 +29,11 @@ class EpochOrder {
   int64_t batches() const { return batches_; }  ///< of each epoch
 
   /// 0 <= index < batches().
-  const std::vector<SampleDraw>& batch(int64_t epoch, int64_t index);
+  const RankBatch& batch(int64_t epoch, int64_t index);
 
  private:
   SampleDraw at(int64_t epoch, int64_t position) const;
+  bool stands_in(int64_t position) const;
   void sort_window(int64_t epoch, int64_t window);
   int64_t title_length(int64_t sample) const;
 
@@ -39,13 +47,17 @@ class EpochOrder {
   Sampler sampler_;
   int64_t batches_;
   int64_t positions_;  // of an epoch that stand in a batch
-  std::vector<SampleDraw> batch_;
+  int64_t rank_;
+  int64_t world_size_;
+  int64_t stand_ins_;  // ranks, the last ones, whose share of an epoch ends with one
+  RankBatch batch_;
 
   // The window that was sorted last; batches come in order, so the next one is usually in it too.
   int64_t window_epoch_ = -1;
   int64_t window_ = -1;
   std::vector<SampleDraw> sorted_;
   std::vector<int64_t> starts_;  // of its batches in sorted_, then the end
+  int64_t last_ = -1;            // which of its batches holds the epoch's last position; -1: none
 };
 
 }  // namespace capture

@@ -117,7 +117,8 @@ struct Loader::Impl {
 
   Batch fill(int64_t number, EpochOrder& own_order, BatchFiller& own_filler) const {
     const int64_t epoch = epoch_of(number);
-    Batch batch = own_filler.fill(own_order.batch(epoch, index_of(number)), epoch, number);
+    const RankBatch& drawn = own_order.batch(epoch, index_of(number));
+    Batch batch = own_filler.fill(drawn, epoch, number);
     batch.index = index_of(number);
     return batch;
   }
@@ -128,7 +129,7 @@ struct Loader::Impl {
     const TraceSpan span(plan.trace, "read ahead", first);
     try {
       for (int64_t number = first; number < end; ++number) {
-        for (const SampleDraw drawn : own_order.batch(epoch_of(number), index_of(number)))
+        for (const SampleDraw drawn : own_order.batch(epoch_of(number), index_of(number)).draws)
           dataset.prefetch(drawn.sample);
       }
     } catch (const UserError&) {

@@ -75,8 +75,28 @@ at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabi
   return mean_of(at::kl_div(logarithms, probabilities, at::Reduction::Sum), probabilities, count);
 }
 
+namespace {
+
+/// Mean over the rows, of which those of pairs that do not count take no part, nor do their columns. scores
+/// [2B, 2B · processes], positive [2B].
+at::Tensor mean_over_counted(const at::Tensor& scores, const at::Tensor& positive, int64_t pairs,
+                             const ProcessGroup& group) {
+  const int64_t size = positive.size(0) / 2;
+  const int64_t counted = group.share_of(pairs);
+  const at::Tensor column = at::arange(size * group.world_size(), positive.options());
+  const at::Tensor turn = column.remainder(size) * group.world_size() + at::floor_divide(column, size);
+  const at::Tensor uncounted = (turn >= pairs).repeat({2});
+  const at::Tensor row = at::arange(2 * size, positive.options()).remainder_(size);
+  const at::Tensor wanted = positive.masked_fill(row >= counted, MaskedTargets::kNoToken);
+  const at::Tensor sum = at::cross_entropy_loss(scores.masked_fill(uncounted, -std::numeric_limits<float>::infinity()),
+                                                wanted, {}, at::Reduction::Sum, MaskedTargets::kNoToken);
+  return sum / (2.0 * static_cast<double>(std::max<int64_t>(counted, 1)));
+}
+
+}  // namespace
+
 at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tensor& text_projection, double temperature,
-                            const ProcessGroup& group) {
+                            const ProcessGroup& group, int64_t pairs) {
   const auto normalised = [](const at::Tensor& x) {
     const at::Tensor single = x.to(at::kFloat);
     return single / single.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
@@ -95,8 +115,10 @@ at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tenso
   const at::Tensor index = at::arange(group.rank() * mine, (group.rank() + 1) * mine, rows.options().dtype(at::kLong));
   const at::Tensor itself = at::cat({index, index + all}).unsqueeze(1);
   const at::Tensor positive = at::cat({index + all, index});
-  const at::Tensor scores = at::matmul(rows, columns.t()) / temperature;
-  return at::cross_entropy_loss(scores.scatter(1, itself, -std::numeric_limits<float>::infinity()), positive);
+  const at::Tensor scores =
+      (at::matmul(rows, columns.t()) / temperature).scatter(1, itself, -std::numeric_limits<float>::infinity());
+  const bool all_count = pairs < 0 || pairs == all;
+  return all_count ? at::cross_entropy_loss(scores, positive) : mean_over_counted(scores, positive, pairs, group);
 }
 
 namespace {
@@ -104,7 +126,7 @@ namespace {
 template <class Pairs>
 PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& batch, const MaskedTargets& targets,
                             const PretrainingObjectiveOptions& options, const ProcessGroup& group,
-                            const at::Tensor& weights) {
+                            const at::Tensor& weights, int64_t pairs) {
   const at::Tensor none = at::zeros({}, batch.region_features.options());
   PretrainingLosses losses{none, none, none, none};
   const auto add = [&](at::Tensor& slot, int64_t place, double weight, const at::Tensor& loss) {
@@ -135,7 +157,7 @@ PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& bat
   }
   if (options.contrastive > 0) {
     add(losses.contrastive, 2, options.contrastive,
-        contrastive_loss(output.region_projection, output.text_projection, options.temperature, group));
+        contrastive_loss(output.region_projection, output.text_projection, options.temperature, group, pairs));
   }
   return losses;
 }
@@ -144,14 +166,14 @@ PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Pairs& bat
 
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group, const at::Tensor& weights) {
-  return losses_of(model, batch, targets, options, group, weights);
+                                     const ProcessGroup& group, const at::Tensor& weights, int64_t pairs) {
+  return losses_of(model, batch, targets, options, group, weights, pairs);
 }
 
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group, const at::Tensor& weights) {
-  return losses_of(model, batch, targets, options, group, weights);
+                                     const ProcessGroup& group, const at::Tensor& weights, int64_t pairs) {
+  return losses_of(model, batch, targets, options, group, weights, pairs);
 }
 
 }  // namespace capture

@@ -16,9 +16,10 @@ namespace capture {
 namespace {
 
 /// How many positions a batch's losses are means over: masked tokens, masked regions, pairs.
-std::array<double, 3> positions_of(const Batch& batch) {
+std::array<double, 3> positions_of(const Batch& batch, const ProcessGroup& group) {
+  const int64_t pairs = batch.pairs < 0 ? std::ssize(batch.samples) : group.share_of(batch.pairs);
   return {static_cast<double>(batch.targets.token_rows.size(0)), static_cast<double>(batch.targets.region_rows.size(0)),
-          static_cast<double>(batch.samples.size())};
+          static_cast<double>(pairs)};
 }
 
 double share(double part, double whole) {
@@ -28,8 +29,9 @@ double share(double part, double whole) {
 PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Batch& batch, at::Device device,
                             const PretrainingObjectiveOptions& objective, const ProcessGroup& group) {
   const MaskedTargets targets = to(batch.targets, device);
-  if (batch.packed) return pretraining_losses(model, to(*batch.packed, device), targets, objective, group);
-  return pretraining_losses(model, to(batch.inputs, device), targets, objective, group);
+  if (batch.packed)
+    return pretraining_losses(model, to(*batch.packed, device), targets, objective, group, {}, batch.pairs);
+  return pretraining_losses(model, to(batch.inputs, device), targets, objective, group, {}, batch.pairs);
 }
 
 void seed_generator(at::Device device, uint64_t seed) {
@@ -63,7 +65,7 @@ std::vector<LossShares> TrainStep::shares_of(const std::vector<Batch>& batches) 
   if (batches.size() == 1 && group_.alone()) return {{1, 1, 1}};
   std::array<double, 3> own{};
   for (const auto& batch : batches) {
-    const auto positions = positions_of(batch);
+    const auto positions = positions_of(batch, group_);
     for (size_t i = 0; i < own.size(); ++i) own[i] += positions[i];
   }
   at::Tensor total = at::tensor(at::ArrayRef<double>(own.data(), own.size()), at::kDouble);
@@ -73,9 +75,12 @@ std::vector<LossShares> TrainStep::shares_of(const std::vector<Batch>& batches) 
   const auto world = static_cast<double>(group_.world_size());
   std::vector<LossShares> shares;
   for (const auto& batch : batches) {
-    const auto positions = positions_of(batch);
-    shares.push_back({world * share(positions[0], whole[0]), world * share(positions[1], whole[1]),
-                      world * share(positions[2], whole[2])});
+    const auto positions = positions_of(batch, group_);
+    // Without a pair that counts the contrastive loss is 0 whatever its share, but the others wait for this one's rows:
+    // a share of 0 would leave the objective out.
+    const double pairs = std::max(positions[2], 1.0);
+    shares.push_back(
+        {world * share(positions[0], whole[0]), world * share(positions[1], whole[1]), world * share(pairs, whole[2])});
   }
   return shares;
 }
@@ -147,7 +152,7 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
   while (const auto batch = loader.next()) {
     const AutocastScope autocast(device, config.trainer.precision);
     const auto loss = losses_of(*model, *batch, device, config.objective, group);
-    const auto positions = positions_of(*batch);
+    const auto positions = positions_of(*batch, group);
     const at::Tensor counts = at::tensor(at::ArrayRef<double>(positions.data(), 3), at::kDouble).to(device);
     const at::Tensor means = at::stack({loss.masked_tokens, loss.masked_regions, loss.contrastive}).to(at::kDouble);
     sums += at::cat({means * counts, counts});

@@ -200,7 +200,7 @@ TrainOutcome Trainer::outcome(int stopped_by) const {
                        .end = RunEnd::complete,
                        .signal = 0,
                        .checkpoint = folder_.checkpoints().path_of(step_)};
-  if (step_ == length_.total_steps) return outcome;
+  if (step_ >= length_.total_steps) return outcome;
   if (stopped_by == 0) {
     outcome.end = RunEnd::patience;
   } else if (stopped_by == kOutOfTime) {
@@ -219,7 +219,7 @@ void Trainer::take_step(Loader& loader) {
   while (static_cast<int64_t>(batches.size()) < wanted.count) {
     auto batch = loader.next();
     TORCH_INTERNAL_ASSERT(batch && batch->index == wanted.first + static_cast<int64_t>(batches.size()));
-    samples += static_cast<int64_t>(batch->samples.size()) * group_.world_size();
+    samples += batch->pairs;
     flops_ += training_flops(config_.model, config_.objective, work_of(*batch));
     copier_.move(*batch);
     batches.push_back(std::move(*batch));

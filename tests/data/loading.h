@@ -49,6 +49,7 @@ inline std::vector<at::Tensor> tensors_of(const Batch& batch) {
 }
 
 inline void expect_equal(const Batch& a, const Batch& b) {
+  EXPECT_EQ(a.pairs, b.pairs);
   EXPECT_EQ(a.samples, b.samples);
   EXPECT_EQ(a.epoch, b.epoch);
   EXPECT_EQ(a.index, b.index);

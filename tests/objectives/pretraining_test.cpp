@@ -43,6 +43,24 @@ TEST(ContrastiveLoss, ASinglePairHasNothingToLearn) {
   EXPECT_NEAR(contrastive_loss(at::randn({1, 8}), at::randn({1, 8}), 0.07).item<double>(), 0.0, 1e-6);
 }
 
+TEST(ContrastiveLoss, LeavesOutPairsThatDoNotCount) {
+  const auto loss_of = [](const at::Tensor& regions, const at::Tensor& texts, int64_t pairs) {
+    at::Tensor own = regions.clone().requires_grad_();
+    const at::Tensor loss = contrastive_loss(own, texts, 0.07, {}, pairs);
+    loss.backward();
+    return std::pair(loss, own.grad());
+  };
+  const at::Tensor regions = at::randn({5, 8}), texts = at::randn({5, 8});
+  const auto [expected, gradient] = loss_of(regions.narrow(0, 0, 3), texts.narrow(0, 0, 3), -1);
+  const auto [actual, whole] = loss_of(regions, texts, 3);
+  EXPECT_TRUE(at::allclose(actual, expected));
+  EXPECT_TRUE(at::allclose(whole.narrow(0, 0, 3), gradient));
+  EXPECT_TRUE(whole.narrow(0, 3, 2).equal(at::zeros({2, 8})));
+  const auto [none, zero] = loss_of(regions, texts, 0);
+  EXPECT_EQ(none.item<double>(), 0.0);
+  EXPECT_TRUE(zero.equal(at::zeros({5, 8})));
+}
+
 TEST(ContrastiveLoss, AProjectionOfZerosStaysFinite) {
   const at::Tensor regions = at::zeros({3, 8}).requires_grad_();
   const at::Tensor loss = contrastive_loss(regions, at::rand({3, 8}), 0.07);

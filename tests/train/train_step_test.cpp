@@ -14,12 +14,11 @@
 namespace capture {
 namespace {
 
-/// A dataset of 16 pairs and a model without dropout, trained in different divisions of the same steps.
+/// A dataset of up to 16 pairs and a model without dropout, trained in different divisions of the same steps.
 class TrainStepTest : public ::testing::Test {
  protected:
   TrainStepTest() {
-    write_samples(folder_ / "train.capshard", layout_, 16);
-    data_.emplace(folder_.path());
+    make_data(16);
     config_ = small_training(/*width=*/16, /*layers=*/1);
     config_.model.dropout = config_.model.attention_dropout = 0;
     config_.loader.workers = 0;
@@ -32,7 +31,13 @@ class TrainStepTest : public ::testing::Test {
     std::vector<at::Tensor> values;
   };
 
-  /// Trains steps of 8 pairs, `batch_size` at a time on each rank.
+  void make_data(int64_t pairs) {
+    data_.reset();
+    write_samples(folder_ / "train.capshard", layout_, pairs);
+    data_.emplace(folder_.path());
+  }
+
+  /// Trains steps of 8 pairs, `batch_size` at a time on each rank; an epoch's second and last has those that are left.
   Result train(int64_t batch_size, const ProcessGroup& group = {}, int64_t steps = 4) const {
     TrainConfig config = config_;
     config.loader.batch_size = batch_size;
@@ -83,7 +88,9 @@ class TrainStepTest : public ::testing::Test {
 TEST_F(TrainStepTest, RanksTogetherDoWhatOneProcessDoes) {
   constexpr int64_t kSteps = 20;
   config_.optimizer.learning_rate = 1e-3;
-  for (const double contrastive : {1.0, 0.0}) {
+  for (const auto& [pairs, contrastive] : {std::pair(16, 1.0), {16, 0.0}, {13, 1.0}, {13, 0.0}}) {
+    SCOPED_TRACE(std::to_string(pairs) + " pairs");
+    make_data(pairs);
     config_.objective.contrastive = contrastive;
     const Result whole = train(8, {}, kSteps);
     for (const int64_t ranks : {2, 4}) {
@@ -91,7 +98,9 @@ TEST_F(TrainStepTest, RanksTogetherDoWhatOneProcessDoes) {
     }
     // Two batches a step have other negatives, so one process must cut its steps in the same way.
     const Result halves = train(4, {}, kSteps);
-    on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group, kSteps), halves, 1e-6); });
+    for (const int64_t ranks : {2, 4}) {
+      on_ranks(ranks, [&](const ProcessGroup& group) { expect_same(train(4 / ranks, group, kSteps), halves, 1e-6); });
+    }
   }
 }
 
@@ -147,6 +156,7 @@ TEST_F(TrainStepTest, ALossThatIsNotFiniteChangesNoWeight) {
 }
 
 TEST_F(TrainStepTest, ValidationIsTheSameWhateverTheBatchesAndRanks) {
+  make_data(13);
   HybridStreamModel model(config_.model, 3);
   config_.objective.contrastive = 0;  // its mean does depend on the batches
   config_.loader.batch_size = 16;

@@ -28,7 +28,7 @@ class Permutation {
 
 /// How an epoch is divided among ranks when the number of samples is no multiple of them.
 enum class Remainder {
-  wrap,  ///< every sample is seen; the epoch's first ones stand in again so that shares are equal
+  wrap,  ///< every sample is seen; the epoch's first ones stand in, and count nothing, so that shares are equal
   drop   ///< the last few of the epoch's order are left out
 };
 

@@ -43,6 +43,9 @@ class ProcessGroup {
   int64_t local_rank() const { return local_rank_; }
   bool alone() const { return world_size_ == 1; }
 
+  /// How many of so many things this process gets when they are dealt out in turn.
+  int64_t share_of(int64_t things) const { return (things + world_size_ - 1 - rank_) / world_size_; }
+
   /// Lets tensors on this process's GPU travel from GPU to GPU (NCCL) and makes it the current one. All processes call
   /// it. Nothing for a CPU.
   void use(at::Device device) const;

@@ -48,18 +48,23 @@ at::Tensor masked_class_loss(const at::Tensor& scores, const at::Tensor& probabi
 
 /// NT-Xent over the 2B rows [regions; texts] of projections [B, P], L2-normalised: a row's positive is the same pair's
 /// other modality, all other rows are negatives; mean over rows. With several processes the rows are this process's and
-/// the columns everyone's, so the mean over processes is the loss of the whole batch; all must hold as many pairs.
+/// the columns everyone's, so the mean over processes is the loss of the whole batch; all must hold as many pairs. The
+/// `pairs` (Batch::pairs) says which of them count: the others are in neither rows nor columns. 0 where none of this
+/// process's counts.
 at::Tensor contrastive_loss(const at::Tensor& region_projection, const at::Tensor& text_projection, double temperature,
-                            const ProcessGroup& group = {});
+                            const ProcessGroup& group = {}, int64_t pairs = -1);
 
-/// Runs the model and the objectives. `weights` [3] float32 on the device, of masked tokens, masked regions and
-/// contrast, stand in the total in place of the options' own, which then only say which objectives there are. UserError
-/// when the classes are asked for and the data has none, or the model's region_outputs do not fit what is predicted.
+/// Runs the model and the objectives. `pairs` as in contrastive_loss(). `weights` [3] float32 on the device, of masked
+/// tokens, masked regions and contrast, stand in the total in place of the options' own, which then only say which
+/// objectives there are. UserError when the classes are asked for and the data has none, or the model's region_outputs
+/// do not fit what is predicted.
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PairBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group = {}, const at::Tensor& weights = {});
+                                     const ProcessGroup& group = {}, const at::Tensor& weights = {},
+                                     int64_t pairs = -1);
 PretrainingLosses pretraining_losses(const HybridStreamModelImpl& model, const PackedBatch& batch,
                                      const MaskedTargets& targets, const PretrainingObjectiveOptions& options,
-                                     const ProcessGroup& group = {}, const at::Tensor& weights = {});
+                                     const ProcessGroup& group = {}, const at::Tensor& weights = {},
+                                     int64_t pairs = -1);
 
 }  // namespace capture
