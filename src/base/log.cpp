@@ -5,6 +5,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #include "capture/base/error.h"
+#include "capture/base/terminal.h"
 
 namespace capture {
 
@@ -20,7 +21,7 @@ void start_logging(spdlog::level::level_enum level) {
                                          std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(kEarlyLines)};
   auto logger = std::make_shared<spdlog::logger>("capture", sinks);
   logger->set_level(level);
-  logger->set_pattern("%H:%M:%S %^%l%$ %v");
+  logger->set_pattern(std::string(line_start()) + "%H:%M:%S %^%l%$ %v");
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }

@@ -3,13 +3,14 @@
 #include <spdlog/sinks/sink.h>
 
 #include "capture/base/log.h"
+#include "capture/base/terminal.h"
 
 namespace capture {
 
 void log_quietly_as(const std::string& name) {
   auto& terminal = *spdlog::default_logger()->sinks().front();
   terminal.set_level(spdlog::level::warn);
-  terminal.set_pattern("%H:%M:%S %^%l%$ " + name + ": %v");
+  terminal.set_pattern(std::string(line_start()) + "%H:%M:%S %^%l%$ " + name + ": %v");
 }
 
 void log_error_to_files(const std::string& message) {

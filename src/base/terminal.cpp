@@ -107,6 +107,10 @@ std::string fitted(std::string_view text, int64_t width) {
   return kept + std::string(kEllipsis) + std::string(static_cast<size_t>(width - taken), ' ');
 }
 
+std::string_view line_start() {
+  return ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
+}
+
 int64_t terminal_columns(int descriptor) {
   winsize size{};
   if (::isatty(descriptor) != 1) return 0;

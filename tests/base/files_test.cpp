@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "capture/base/bulk_file.h"
+#include "capture/base/lost_file.h"
 #include "common/testing.h"
 
 namespace capture {
@@ -232,6 +233,19 @@ TEST(Checksum, IsThePublishedXxh3) {
   EXPECT_EQ(to_hex(checksum(std::string_view())), "2d06800538d394c2");
   EXPECT_NE(checksum("a"), checksum("b"));
   EXPECT_EQ(to_hex(0xAB), "00000000000000ab");
+}
+
+TEST(LostFile, IsNamedWhereTheSystemWouldKillWithoutAWord) {
+  const Folder folder;
+  const auto path = folder.path("mapped");
+  write_file(path, std::string(9000, 'x'));
+  const auto read_what_is_gone = [&] {
+    explain_lost_files("program");
+    const MappedFile file(path);
+    std::filesystem::resize_file(path, 0);
+    std::fprintf(stderr, "%d", static_cast<int>(file.bytes()[5000]));
+  };
+  EXPECT_EXIT(read_what_is_gone(), ::testing::ExitedWithCode(1), "^program: /.*/mapped: the file was shortened");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/lost_file.h"
 #include "capture/base/sentence.h"
 #include "capture/base/terminal.h"
 
@@ -35,10 +36,11 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   start_logging();
   // A file past the shell's limit (ulimit -f) is then a failed write like that of a full disk, not a signal that kills.
   std::signal(SIGXFSZ, SIG_IGN);
+  explain_lost_files(app.get_name());
   app.set_version_flag("--version", app.get_name() + " " CAPTURE_VERSION);
   app.get_formatter()->column_width(36);
   const auto say = [&](const char* kind, const char* text) {
-    std::fprintf(stderr, "%s: %s%s\n", app.get_name().c_str(), kind, text);
+    std::fprintf(stderr, "%s%s: %s%s\n", std::string(line_start()).c_str(), app.get_name().c_str(), kind, text);
   };
   try {
     check_command(app, argc, argv);

@@ -18,6 +18,9 @@ int64_t display_width(std::string_view text);
 /// The text with spaces behind it up to `width` columns; where it is wider, its beginning and "…". width >= 1
 std::string fitted(std::string_view text, int64_t width);
 
+/// What a line on standard error begins with: on a terminal, codes that make it take the place of a progress bar.
+std::string_view line_start();
+
 /// Columns of the terminal that the descriptor leads to; 0 when it leads to none.
 int64_t terminal_columns(int descriptor);
 
