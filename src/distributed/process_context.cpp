@@ -78,7 +78,9 @@ ProcessContext from_slurm() {
 
 ProcessContext read_process_context() {
   if (variable("RANK") || variable("WORLD_SIZE")) return from_torchrun();
-  if (variable("SLURM_PROCID") && variable("SLURM_NTASKS")) return from_slurm();
+  // A batch script that asked for no number of tasks is process 0 of an unknown number, and alone.
+  const auto task = variable("SLURM_PROCID");
+  if (task && (variable("SLURM_NTASKS") || *task != "0")) return from_slurm();
   return {};
 }
 

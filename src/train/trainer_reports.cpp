@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "capture/base/error.h"
@@ -17,7 +18,9 @@ void Trainer::settle_pending() {
     const at::Tensor host = values.cpu();
     const float* numbers = host.const_data_ptr<float>();
     Meter::Values doubles;
-    std::copy_n(numbers, doubles.size(), doubles.begin());
+    // The sign of a NaN says nothing, and "-nan" looks as if it did.
+    const auto widened = [](float value) { return std::isnan(value) ? std::nan("") : static_cast<double>(value); };
+    std::transform(numbers, numbers + doubles.size(), doubles.begin(), widened);
     if (meter_.add(doubles, samples)) continue;
     log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
               doubles.back(), meter_.skipped_in_a_row());
@@ -25,12 +28,12 @@ void Trainer::settle_pending() {
       explain_bad_step(config_, parts_, model_, group_, batches_of(step), doubles, folder_.path() / "bad_steps");
     }
     if (meter_.skipped_in_a_row() <= config_.trainer.max_bad_steps) continue;
-    throw UserError({.what = std::to_string(meter_.skipped_in_a_row()) +
-                             " steps in a row had a loss or gradient that is not finite; the last was step " +
-                             std::to_string(step),
-                     .allowed = "trainer.max_bad_steps = " + std::to_string(config_.trainer.max_bad_steps),
-                     .hint = "lower optimizer.learning_rate, lengthen the warm-up, or check the data with "
-                             "`capture_data verify`; then run again with --resume auto"});
+    throw UserError(
+        {.what = fmt::format("a loss or gradient was not finite in {} step{} in a row; the last was step {}",
+                             meter_.skipped_in_a_row(), meter_.skipped_in_a_row() == 1 ? "" : "s", step),
+         .allowed = "trainer.max_bad_steps = " + std::to_string(config_.trainer.max_bad_steps),
+         .hint = "lower optimizer.learning_rate, lengthen the warm-up, or check the data with "
+                 "`capture_data verify`; then run again with --resume auto"});
   }
   pending_.clear();
 }

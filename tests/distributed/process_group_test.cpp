@@ -87,6 +87,7 @@ TEST(ProcessContext, RefusesWhatNoLauncherSays) {
            {{"RANK", "4"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "0"}},
            {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}},
            {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "0"}},
+           {{"SLURM_PROCID", "1"}},
            {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "2"}, {"SLURM_LOCALID", "0"}}}) {
     const Environment environment(values);
     EXPECT_THROW(read_process_context(), UserError);

@@ -68,12 +68,21 @@ std::pair<int, int> listen_somewhere() {
   return {listener, ntohs(address.sin_port)};
 }
 
+/// When the file was last written to; the same for all that are not there.
+std::filesystem::file_time_type written_at(const std::filesystem::path& file) {
+  std::error_code ignored;
+  return std::filesystem::last_write_time(file, ignored);
+}
+
 class Launcher {
  public:
   explicit Launcher(const Launch& request) : request_(request) {}
 
   int run() {
     block_signals();
+    for (int64_t rank = 0; rank < request_.processes; ++rank) {
+      logs_before_.push_back(written_at(log_of(static_cast<size_t>(rank))));
+    }
     start_all();
     while (alive() > 0) {
       wait_for_signal();
@@ -82,10 +91,10 @@ class Launcher {
     }
     ::sigprocmask(SIG_SETMASK, &before_, nullptr);
     if (!failed_) return codes_.front();
-    const std::filesystem::path file = log_of(failed_rank_);
-    std::error_code ignored;
-    // What is wrong before the run folder is opened, a rank says on standard error alone.
-    log::error("{}{}", *failed_, std::filesystem::exists(file, ignored) ? "; its log is " + file.string() : "");
+    const auto log = log_of(failed_rank_);
+    // Where a run is refused, it writes no log: one that stands there is another run's.
+    const bool written = written_at(log) != logs_before_[failed_rank_];
+    log::error("{}{}", *failed_, written ? "; its log is " + log.string() : "");
     return codes_[failed_rank_];
   }
 
@@ -142,6 +151,9 @@ class Launcher {
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
+    // By its name, which ps and top then show; where the file has been replaced meanwhile, by what runs here.
+    std::error_code ignored;
+    ::execv(std::filesystem::read_symlink("/proc/self/exe", ignored).c_str(), arguments.data());
     ::execv("/proc/self/exe", arguments.data());
     ::_exit(127);
   }
@@ -189,6 +201,7 @@ class Launcher {
   sigset_t before_{};
   std::vector<pid_t> processes_;  // 0: has ended
   std::vector<int> codes_;
+  std::vector<std::filesystem::file_time_type> logs_before_;
   int handed_on_ = 0;
   std::optional<std::string> failed_;
   size_t failed_rank_ = 0;
