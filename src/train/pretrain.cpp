@@ -76,11 +76,6 @@ std::unique_ptr<RunFolder> look_into(const TrainRequest& request, const ProcessG
   return std::make_unique<RunFolder>(request.output, std::move(start));
 }
 
-/// The run that a checkpoint, run/checkpoints/step_N, belongs to.
-std::filesystem::path run_of(const Checkpoint& checkpoint) {
-  return checkpoint.folder.parent_path().parent_path();
-}
-
 /// The file that the configuration names; where there is none, because a run folder was moved, the copy in the folder.
 std::string tokenizer_file(const TokenizerOptions& tokenizer, const RunFolder& folder) {
   std::error_code ignored;
@@ -115,9 +110,12 @@ void compare_with(const Checkpoint& start, const TrainConfig& config, const Trai
 
 /// Rank 0 writes everything but the other ranks' logs, once every process has found its input in order and the same.
 /// `tokenizer` is the file that was read.
-void begin_folder(RunFolder& folder, const TrainConfig& config, const std::string& tokenizer,
-                  const ProcessGroup& group) {
+void begin_folder(RunFolder& folder, const TrainConfig& config, const TrainingParts& parts,
+                  const std::string& tokenizer, const ProcessGroup& group) {
   group.require_same("the configuration", to_text(to_json(config)));
+  // The same paths may lead to other files on another machine.
+  group.require_same("the content of data.train", parts.training.fingerprint());
+  group.require_same("the content of tokenizer.file", parts.tokenizer->fingerprint());
   if (group.rank() == 0) {
     folder.open();
     // The first file is the one that makes it a run folder.
@@ -163,7 +161,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   model->train();
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group, std::move(surroundings));
-  begin_folder(folder, config, tokenizer, group);
+  begin_folder(folder, config, parts, tokenizer, group);
   describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();

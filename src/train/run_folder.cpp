@@ -15,7 +15,9 @@ bool is_run(const fs::path& path) {
   return fs::exists(path / "config.resolved.json");
 }
 
-Checkpoint checkpoint_at(const fs::path& path) {
+/// `given` may end with a slash, as shells complete it.
+Checkpoint checkpoint_at(const fs::path& given) {
+  const fs::path path = given.has_filename() ? given : given.parent_path();
   if (fs::exists(path / "state.json")) return open_checkpoint(path);
   const auto warn = [](const std::string& message) { log::warn("{}; trying the one before", message); };
   if (is_run(path)) {
@@ -73,6 +75,11 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
   if (resume == "never") return;
   if (resume != "auto") {
     start_ = checkpoint_at(resume);
+    if (occupied && !fs::equivalent(run_of(*start_), path_, error)) {
+      throw UserError({.what = "holds a run of its own, which one from " + start_->folder.string() + " would overwrite",
+                       .where = path_.string(),
+                       .hint = "choose another --output, or go on with --resume auto"});
+    }
   } else {
     start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
     if (!start_ && !checkpoints_.steps().empty()) {
@@ -91,6 +98,10 @@ void RunFolder::open() {
   checkpoints_.drop_after(start_ ? start_->step : -1);
 }
 
+fs::path run_of(const Checkpoint& checkpoint) {
+  return fs::absolute(checkpoint.folder).parent_path().parent_path();
+}
+
 fs::path tokenizer_copy(const fs::path& run, TokenizerType type) {
   return run / (type == TokenizerType::sentencepiece ? "tokenizer.model" : "vocab.txt");
 }
@@ -98,11 +109,16 @@ fs::path tokenizer_copy(const fs::path& run, TokenizerType type) {
 void compare_processes(const Json& state, int64_t batch_size, int64_t world_size) {
   const int64_t processes = state.value("world_size", world_size);
   if (processes == world_size) return;
-  const int64_t per_process = state.at("config").at("loader").at("batch_size").get<int64_t>();
+  const Json& loader = state.at("config").at("loader");
+  const auto per_process = loader.at("batch_size").get<int64_t>();
   const int64_t whole = per_process * processes;
   if (batch_size * world_size == whole) {
-    log::info("going on with {} processes and batches of {} instead of {} and {}: the same pairs make each step",
-              world_size, batch_size, processes, per_process);
+    const bool sorted = loader.value("bucket_batches", int64_t{1}) > 1;
+    log::log(sorted ? log::level::warn : log::level::info,
+             "going on with {} processes and batches of {} instead of {} and {}: {}", world_size, batch_size, processes,
+             per_process,
+             sorted ? "each sorts its own pairs (loader.bucket_batches), so that from here on steps are made of others"
+                    : "the same pairs make each step");
     return;
   }
   const bool divides = whole % world_size == 0;

@@ -1,7 +1,9 @@
 """capture_train as a user runs it: run folders, interruptions at any moment, and clear refusals."""
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import random
 import resource
 import shutil
@@ -242,9 +244,11 @@ class Interruptions(TrainCase):
 
     def test_goes_on_from_a_checkpoint_of_another_folder(self):
         self.must_train("whole", "--set", "trainer.keep_last=9")
-        self.must_train("fork", "--resume", self.folder / "whole/checkpoints/step_21")
+        self.must_train("fork", "--resume", f"{self.folder}/whole/checkpoints/step_21/")
         self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
         self.assertEqual([line for line in self.lines("whole") if line["step"] > 21], self.lines("fork"))
+        again = self.train("fork", "--resume", self.folder / "whole/checkpoints/step_21")
+        self.refused(again, "fork: holds a run of its own", "--resume auto")
 
     def test_a_moved_folder_goes_on_with_its_own_tokenizer(self):
         words = self.folder / "words.txt"
@@ -275,6 +279,7 @@ class Interruptions(TrainCase):
         self.must_train("run", "--set", "trainer.steps=7")
         done = self.must_train("run", "--resume", "auto", "--set", "trainer.steps=9")
         self.assertIn("trainer.steps was 7", done.stderr)
+        self.assertIn("trainer.steps was 7", (self.folder / "run/log.txt").read_text())
         self.refused(self.train("run", "--resume", "auto", "--set", "model.width=32"), "model.width was 16")
 
     def test_a_complete_run_is_left_alone(self):
@@ -282,6 +287,24 @@ class Interruptions(TrainCase):
         before = self.weights("run").read_bytes()
         self.must_train("run", "--resume", "auto", "--set", "trainer.steps=4")
         self.assertEqual(before, self.weights("run").read_bytes())
+        done = self.must_train("run", "--resume", "auto", "--set", "trainer.steps=3")
+        self.assertIn("done: 4 steps;", done.stderr)
+
+    def test_on_a_terminal_lines_take_the_place_of_the_progress_bar(self):
+        terminal, its_end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        with open(its_end, "wb") as its_end:
+            process = subprocess.Popen(self.command("run"), stderr=its_end)
+        text = b""
+        with contextlib.suppress(OSError):  # the terminal's way to say that nobody writes to it any more
+            while part := os.read(terminal, 4096):
+                text += part
+        self.assertEqual(process.wait(), 0)
+        lines = text.decode().split("\r\n")[:-1]
+        self.assertIn("training [", text.decode())
+        self.assertIn("validation loss", text.decode())
+        for line in lines:
+            self.assertRegex(line.split("\r\x1b[K")[-1], r"^\d\d:\d\d:\d\d ")
 
 
 class Refusals(TrainCase):

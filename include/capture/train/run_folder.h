@@ -23,7 +23,8 @@ class RunFolder {
  public:
   /// Says whether a run may start in `path`, without writing anything. `resume` is "never", "auto" or the path of a
   /// checkpoint or of a run folder. UserError when the folder holds a run and `resume` is "never", when it holds
-  /// something that is no run, or when the checkpoint asked for is missing or damaged.
+  /// something that is no run, when the checkpoint asked for is missing or damaged, or when it is of another run than
+  /// the one that the folder holds.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
@@ -43,6 +44,9 @@ class RunFolder {
   std::optional<Checkpoint> start_;
   std::optional<FolderLock> lock_;
 };
+
+/// The run that a checkpoint, run/checkpoints/step_N, belongs to.
+std::filesystem::path run_of(const Checkpoint& checkpoint);
 
 /// Where a run folder keeps its copy of the tokenizer's file, so that it can be moved to where the original is not.
 /// Folders of earlier versions have none.
