@@ -22,8 +22,14 @@ std::array<double, 3> positions_of(const Batch& batch, const ProcessGroup& group
           static_cast<double>(pairs)};
 }
 
+double mean(double sum, double count) {
+  return count > 0 ? sum / count : 0;
+}
+
+/// Of positions that a step has none of, every batch has its share: their heads then get a gradient of zeros, however
+/// the step is divided, and momentum goes on.
 double share(double part, double whole) {
-  return whole > 0 ? part / whole : 0;
+  return whole > 0 ? part / whole : 1;
 }
 
 PretrainingLosses losses_of(const HybridStreamModelImpl& model, const Batch& batch, at::Device device,
@@ -97,7 +103,7 @@ at::Tensor TrainStep::learn(const Batch& batch, const LossShares& shares, bool l
     loss = losses_of(*model_, batch, device_, objective, group_);
   }
   if (reducer_ && last) reducer_->begin();
-  // Where nothing is masked and nothing else is asked for, there is nothing to learn.
+  // Where nothing is masked, others have masked positions, and nothing else is asked for, there is nothing to learn.
   if (loss.total.requires_grad()) {
     RECORD_USER_SCOPE("backward");
     loss.total.backward();
@@ -161,10 +167,10 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
   sums = sums.cpu();
   group.sum(sums);
   const double* sum = sums.const_data_ptr<double>();
-  const std::array<double, 3> mean = {share(sum[0], sum[3]), share(sum[1], sum[4]), share(sum[2], sum[5])};
+  const std::array<double, 3> means = {mean(sum[0], sum[3]), mean(sum[1], sum[4]), mean(sum[2], sum[5])};
   const auto& weight = config.objective;
-  return {weight.masked_tokens * mean[0] + weight.masked_regions * mean[1] + weight.contrastive * mean[2], mean[0],
-          mean[1], mean[2]};
+  return {weight.masked_tokens * means[0] + weight.masked_regions * means[1] + weight.contrastive * means[2], means[0],
+          means[1], means[2]};
 }
 
 }  // namespace capture

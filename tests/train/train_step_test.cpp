@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "capture/data/loader.h"
@@ -123,6 +124,17 @@ TEST_F(TrainStepTest, AccumulationChangesNothingButTheNegatives) {
   expect_same(train(4), whole);
   expect_same(train(1), whole);
   on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group), whole); });
+}
+
+TEST_F(TrainStepTest, AStepWithoutMaskedRegionsIsTheSameHoweverItIsDivided) {
+  config_.objective.contrastive = 0;
+  config_.optimizer.learning_rate = 1e-3;
+  config_.masking.region_probability = 0.02;
+  const Result whole = train(8, {}, /*steps=*/12);
+  const auto has_regions = [](const at::Tensor& values) { return values[2].item<float>() > 0; };
+  ASSERT_FALSE(std::ranges::is_sorted(whole.values, {}, has_regions)) << "no step without comes after one with";
+  expect_same(train(4, {}, 12), whole);
+  on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(4, group, 12), whole); });
 }
 
 TEST_F(TrainStepTest, PackedBatchesTrainAsPaddedOnesDo) {
