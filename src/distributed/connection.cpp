@@ -73,7 +73,8 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const ProcessContext& context, std
   }
 }
 
-/// Returns when every process has said that it is there; Watch finds these keys.
+/// Returns when every process has said that it is there; Watch finds these keys. c10d's own exception where the store
+/// is gone.
 void wait_for_all(c10d::Store& store, const ProcessContext& context, std::chrono::milliseconds timeout) {
   std::vector<std::string> keys;
   for (int64_t i = 0; i < context.world_size; ++i) keys.push_back(fmt::format("{}/rank/{}", context.key_prefix, i));
@@ -89,6 +90,23 @@ void wait_for_all(c10d::Store& store, const ProcessContext& context, std::chrono
     throw UserError({.what = fmt::format("of {} ranks these have not come within {} s: {}", context.world_size,
                                          std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), missing),
                      .hint = "see their logs; distributed.timeout_seconds is how long to wait"});
+  }
+}
+
+/// Meets all others at the store; a connection to it of the watch's own.
+c10::intrusive_ptr<c10d::Store> meet(c10d::TCPStore& store, const ProcessContext& context,
+                                     std::chrono::milliseconds timeout) {
+  try {
+    wait_for_all(store, context, timeout);
+    return store.clone();
+  } catch (const UserError&) {
+    throw;
+  } catch (const std::exception&) {
+    const char* who = context.store_is_served ? "the launcher" : "rank 0";
+    throw UserError(
+        {.what = fmt::format("{}, which serves the store where the processes meet, is gone before all had come", who),
+         .where = fmt::format("{}:{}", context.address, context.port),
+         .hint = kHint});
   }
 }
 
@@ -108,8 +126,7 @@ ProcessGroup::Connection::Connection(const ProcessContext& context, const Distri
   silence_c10d();
   auto store = open_store(context, timeout_);
   store_ = store;
-  wait_for_all(*store, context, timeout_);
-  watch_ = std::make_unique<Watch>(context, store->clone());
+  watch_ = std::make_unique<Watch>(context, meet(*store, context, timeout_));
   run("connect to", [&] {
     const auto open = [&](const char* name) -> Channel {
       auto gloo = c10d::ProcessGroupGloo::Options::create(timeout_);

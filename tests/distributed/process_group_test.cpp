@@ -175,6 +175,14 @@ TEST(ProcessGroup, NamesTheRanksThatDoNotCome) {
               ThrowsMessage<UserError>(HasSubstr("rank 0 has not come")));
 }
 
+TEST(ProcessGroup, SaysThatRank0LeftBeforeAllHadCome) {
+  const int64_t port = free_port();
+  const std::jthread impatient(
+      [=] { EXPECT_THROW(start_process_group(context_of(0, 3, port), {.timeout_seconds = 1}), UserError); });
+  EXPECT_THAT([=] { start_process_group(context_of(1, 3, port), {.timeout_seconds = 60}); },
+              ThrowsMessage<UserError>(HasSubstr("rank 0, which serves the store where the processes meet, is gone")));
+}
+
 TEST(ProcessGroup, NamesTheRankThatStaysAway) {
   std::atomic<int> waiting = 2;
   const auto errors = errors_on_ranks(3, {.timeout_seconds = 1}, [&](const ProcessGroup& group) {
