@@ -1,5 +1,8 @@
 #include "capture/train/run_folder.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
@@ -13,6 +16,31 @@ namespace fs = std::filesystem;
 
 bool is_run(const fs::path& path) {
   return fs::exists(path / "config.resolved.json");
+}
+
+/// A file that a killed process was writing (AtomicFile).
+bool is_half_written(const fs::directory_entry& entry) {
+  std::error_code error;
+  return entry.is_regular_file(error) && entry.path().filename().string().find(".part-") != std::string::npos;
+}
+
+/// Also true of a folder whose process was killed before it became a run folder.
+bool holds_nothing(const fs::path& path) {
+  const auto is_begun = [](const fs::directory_entry& entry) {
+    return is_half_written(entry) && entry.path().filename().string().starts_with("config.resolved.json");
+  };
+  std::error_code error;
+  const fs::directory_iterator entries(path, error);
+  return !error && std::ranges::all_of(entries, is_begun);
+}
+
+void sweep(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (is_half_written(entry)) left.push_back(entry.path());
+  }
+  for (const auto& path : left) fs::remove(path, error);
 }
 
 /// `given` may end with a slash, as shells complete it.
@@ -62,7 +90,7 @@ void compare_under(const std::string& path, const Json& saved, const Json& now) 
 RunFolder::RunFolder(fs::path path, const std::string& resume)
     : path_(std::move(path)), checkpoints_(path_ / "checkpoints") {
   std::error_code error;
-  const bool occupied = fs::exists(path_, error) && !(fs::is_directory(path_, error) && fs::is_empty(path_, error));
+  const bool occupied = fs::exists(path_, error) && !(fs::is_directory(path_, error) && holds_nothing(path_));
   if (occupied && !is_run(path_)) {
     throw UserError(
         {.what = "is not empty, and no run folder", .where = path_.string(), .hint = "choose another --output"});
@@ -94,6 +122,8 @@ RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
 void RunFolder::open() {
   make_folder(path_);
   lock_.emplace(path_, "training in");
+  sweep(path_);
+  sweep(path_ / "bad_steps");
   checkpoints_.sweep();
   checkpoints_.drop_after(start_ ? start_->step : -1);
 }

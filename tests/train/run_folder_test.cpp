@@ -32,6 +32,22 @@ TEST(RunFolder, GoesOnWithOtherProcessesWhereTheirBatchesTogetherAreAsLarge) {
   EXPECT_THAT([] { compare_processes(kWrittenByFour, 5, 5); }, refusal("5 on each of 5", "divides 24"));
 }
 
+TEST(RunFolder, SweepsWhatAKilledProcessHadBegunToWrite) {
+  const testing::Folder folder;
+  const std::string run = folder.path("run");
+  make_folder(run);
+  folder.file("run/config.resolved.json.part-1-0", "{");
+  RunFolder(run, "never").open();  // it had not become a run
+  EXPECT_TRUE(std::filesystem::is_empty(run));
+  folder.file("run/config.resolved.json", "{}");
+  folder.file("run/metrics.jsonl.part-1-2", "{");
+  RunFolder(run, "auto").open();
+  EXPECT_FALSE(std::filesystem::exists(run + "/metrics.jsonl.part-1-2"));
+  make_folder(folder.path("other"));
+  folder.file("other/letter.part-1-0", "dear");
+  EXPECT_THAT([&] { RunFolder(folder.path("other"), "auto"); }, refusal("no run folder", "--output"));
+}
+
 TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {
   EXPECT_NO_THROW(compare_processes(kWrittenByFour, 7, 4));
 }

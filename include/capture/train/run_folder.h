@@ -32,7 +32,8 @@ class RunFolder {
   /// Where the run goes on from, if anywhere. With "auto", damaged checkpoints are passed over with a warning.
   const std::optional<Checkpoint>& start() const { return start_; }
 
-  /// Makes the folder and locks it (FolderLock). UserError when it cannot be made or another process has it.
+  /// Makes the folder, locks it (FolderLock) and removes what a killed process had begun to write. UserError when it
+  /// cannot be made or another process has it.
   void open();
 
   const std::filesystem::path& path() const { return path_; }
