@@ -26,6 +26,13 @@ std::string name_of(BestMetric metric) {
 /// Beside the numbers of signals, of which none that stops a run is so small.
 constexpr int kOutOfTime = 1;
 
+/// A kill may come between a checkpoint and what points at it.
+void mend_pointer(const CheckpointStore& checkpoints, const BestSoFar& best) {
+  const auto& place = best.place();
+  if (!place || checkpoints.best() == place->step || !std::filesystem::exists(checkpoints.path_of(place->step))) return;
+  checkpoints.set_best(place->step);
+}
+
 double peak_of(const TrainerOptions& options, at::Device device) {
   return options.peak_tflops > 0 ? options.peak_tflops : peak_tflops(device, options.precision);
 }
@@ -164,6 +171,7 @@ TrainOutcome Trainer::run() {
   const StopRequest stop;
   const StopDeadline deadline(stop, config_.trainer.stop_deadline_seconds, [this](int signal) { give_up(signal); });
   if (group_.rank() == 0) {
+    mend_pointer(folder_.checkpoints(), best_);
     log_.emplace(folder_.path(), step_, !unmeasured_);
     writer_.emplace(folder_.checkpoints(), config_.trainer.checkpoint_in_background);
   }

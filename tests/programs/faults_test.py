@@ -247,6 +247,14 @@ class Disks(Case):
         self.assertSameRun(WHOLE.output, self.output)
 
 
+    def test_a_kill_between_the_best_checkpoint_and_what_points_at_it_is_mended(self):
+        shutil.copytree(WHOLE.output, self.output, symlinks=True)
+        pointers = [output / "checkpoints/best" for output in (WHOLE.output, self.output)]
+        pointers[1].unlink()
+        self.start(2, "--resume", "auto").must_finish()
+        self.assertEqual(*map(os.readlink, pointers))
+
+
 class OtherProcesses(Case):
     PLAIN = ["--set", "model.dropout=0", "--set", "model.attention_dropout=0", "--set", "trainer.steps=30"]
 
