@@ -5,6 +5,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/terminal.h"
 
 namespace capture {
 
@@ -74,7 +75,9 @@ class Builder {
     std::string reason = error.what();
     // The library's text is "[json.exception.parse_error.101] parse error at line 1, column 2: <reason>".
     if (const size_t colon = reason.find(": "); colon != std::string::npos) reason = reason.substr(colon + 2);
-    throw UserError({.what = "is not valid JSON near \"" + token.substr(0, 40) + "\": " + reason, .where = here()});
+    // Both quote the text, which may be anything.
+    const std::string what = one_line("is not valid JSON near \"" + token.substr(0, 40) + "\": " + reason);
+    throw UserError({.what = what, .where = here()});
   }
 
  private:

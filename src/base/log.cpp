@@ -1,8 +1,14 @@
 #include "capture/base/log.h"
 
+#include <fmt/chrono.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+
+#include <atomic>
+#include <cstdio>
+#include <ctime>
+#include <string>
 
 #include "capture/base/error.h"
 #include "capture/base/terminal.h"
@@ -14,6 +20,15 @@ namespace {
 /// Lines before there is a file for them: what a resumed run says of a changed configuration, say.
 constexpr size_t kEarlyLines = 100;
 
+/// A full disk fails every line: said once, and not through the log.
+void say_that_lines_are_lost(const std::string& reason) {
+  static std::atomic_flag said;
+  if (said.test_and_set()) return;
+  const std::string now = fmt::format("{:%H:%M:%S}", fmt::localtime(std::time(nullptr)));
+  std::fprintf(stderr, "%s warning the log cannot be written and may lack lines from here on: %s\n", now.c_str(),
+               reason.c_str());
+}
+
 }  // namespace
 
 void start_logging(spdlog::level::level_enum level) {
@@ -23,6 +38,7 @@ void start_logging(spdlog::level::level_enum level) {
   logger->set_level(level);
   logger->set_pattern(std::string(line_start()) + "%H:%M:%S %^%l%$ %v");
   logger->flush_on(spdlog::level::info);
+  logger->set_error_handler(say_that_lines_are_lost);
   spdlog::set_default_logger(std::move(logger));
 }
 

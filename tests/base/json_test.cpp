@@ -69,6 +69,10 @@ TEST(Json, NamesTheLineOfASyntaxError) {
   }
 }
 
+TEST(Json, ShowsBytesThatAreNoTextAsSuch) {
+  EXPECT_THAT(parse_error("{\"a\xE3z\": 1}"), HasSubstr("near \"\"a\uFFFDz\""));
+}
+
 TEST(Json, RefusesEndlessNesting) {
   const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_EQ(parse_error(nested(64)), "");

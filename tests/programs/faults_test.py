@@ -217,6 +217,8 @@ class Disks(Case):
         self.limit(processes, 1)  # the metrics cannot grow either
         processes.until(lambda: processes.said(0).count("no checkpoint of step") >= 2)
         self.assertIn("training goes on", processes.said(0))
+        self.assertEqual(processes.said(0).count("the log cannot be written"), 1)
+        self.assertNotIn("[***", processes.said(0))
         self.limit(processes, resource.RLIM_INFINITY)
         processes.must_finish()
         self.assertSameRun(WHOLE.output, self.output)
