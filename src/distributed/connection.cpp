@@ -8,9 +8,13 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <future>
+#include <stdexcept>
+#include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <utility>
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
@@ -93,21 +97,41 @@ void wait_for_all(c10d::Store& store, const ProcessContext& context, std::chrono
   }
 }
 
-/// Meets all others at the store; a connection to it of the watch's own.
-c10::intrusive_ptr<c10d::Store> meet(c10d::TCPStore& store, const ProcessContext& context,
-                                     std::chrono::milliseconds timeout) {
+/// What the call returns or throws. c10d's clients wait for ever for a store that accepts them and does not answer: a
+/// call that is not done in time stays behind on its thread, so it must own what it uses.
+template <class Call>
+auto in_time(std::chrono::milliseconds timeout, Call call) {
+  // What c10d bounds by itself ends before, with a better message.
+  const auto limit = timeout + std::chrono::seconds(3);
+  std::packaged_task<decltype(call())()> task(std::move(call));
+  auto result = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (result.wait_for(limit) == std::future_status::ready) return result.get();
+  throw std::runtime_error(
+      fmt::format("timed out after {} s", std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
+}
+
+/// The store and, when all ranks have come to it, a connection of the watch's own.
+std::pair<c10::intrusive_ptr<c10d::Store>, c10::intrusive_ptr<c10d::Store>> meet(const ProcessContext& context,
+                                                                                 std::chrono::milliseconds timeout) {
+  bool hangs = true;
   try {
-    wait_for_all(store, context, timeout);
-    return store.clone();
+    const auto store = in_time(timeout, [=] { return open_store(context, timeout); });
+    const auto own = in_time(timeout, [=] {
+      wait_for_all(*store, context, timeout);
+      return store->clone();
+    });
+    return {store, own};
   } catch (const UserError&) {
     throw;
-  } catch (const std::exception&) {
-    const char* who = context.store_is_served ? "the launcher" : "rank 0";
-    throw UserError(
-        {.what = fmt::format("{}, which serves the store where the processes meet, is gone before all had come", who),
-         .where = fmt::format("{}:{}", context.address, context.port),
-         .hint = kHint});
+  } catch (const std::exception& error) {
+    hangs = says_timed_out(error.what());
   }
+  throw UserError({.what = fmt::format("{}, which serves the store where the processes meet, {} before all had come",
+                                       context.store_is_served ? "the launcher" : "rank 0",
+                                       hangs ? "hung or was cut off" : "was gone"),
+                   .where = fmt::format("{}:{}", context.address, context.port),
+                   .hint = kHint});
 }
 
 class PendingWork final : public ProcessGroup::Connection::Pending {
@@ -124,15 +148,17 @@ class PendingWork final : public ProcessGroup::Connection::Pending {
 ProcessGroup::Connection::Connection(const ProcessContext& context, const DistributedOptions& options)
     : context_(context), timeout_(std::chrono::seconds(options.timeout_seconds)) {
   silence_c10d();
-  auto store = open_store(context, timeout_);
-  store_ = store;
-  watch_ = std::make_unique<Watch>(context, meet(*store, context, timeout_));
+  auto [store, own] = meet(context, timeout_);
+  store_ = std::move(store);
+  watch_ = std::make_unique<Watch>(context, std::move(own));
   run("connect to", [&] {
     const auto open = [&](const char* name) -> Channel {
-      auto gloo = c10d::ProcessGroupGloo::Options::create(timeout_);
-      gloo->devices.push_back(device_for(context.address));
-      return c10::make_intrusive<c10d::ProcessGroupGloo>(keys_under(name), static_cast<int>(context.rank),
-                                                         static_cast<int>(context.world_size), std::move(gloo));
+      return in_time(timeout_, [context = context_, timeout = timeout_, keys = keys_under(name)]() -> Channel {
+        auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
+        gloo->devices.push_back(device_for(context.address));
+        return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, static_cast<int>(context.rank),
+                                                           static_cast<int>(context.world_size), std::move(gloo));
+      });
     };
     calls_ = open("/calls");
     sums_ = open("/sums");

@@ -180,7 +180,21 @@ TEST(ProcessGroup, SaysThatRank0LeftBeforeAllHadCome) {
   const std::jthread impatient(
       [=] { EXPECT_THROW(start_process_group(context_of(0, 3, port), {.timeout_seconds = 1}), UserError); });
   EXPECT_THAT([=] { start_process_group(context_of(1, 3, port), {.timeout_seconds = 60}); },
-              ThrowsMessage<UserError>(HasSubstr("rank 0, which serves the store where the processes meet, is gone")));
+              ThrowsMessage<UserError>(HasSubstr("rank 0, which serves the store where the processes meet, was gone")));
+}
+
+TEST(ProcessGroup, DoesNotWaitForEverForAStoreThatDoesNotAnswer) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);  // as of a rank 0 that was stopped
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const place = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_TRUE(::bind(listener, place, size) == 0 && ::listen(listener, 1) == 0 &&
+              ::getsockname(listener, place, &size) == 0);
+  EXPECT_THAT([&] { start_process_group(context_of(1, 2, ntohs(address.sin_port)), {.timeout_seconds = 1}); },
+              ThrowsMessage<UserError>(HasSubstr("rank 0, which serves the store where the processes meet, hung")));
+  ::close(listener);
 }
 
 TEST(ProcessGroup, NamesTheRankThatStaysAway) {
