@@ -208,11 +208,12 @@ class Case:
                 raise Differs(f"after “{kind}” process {index} (exit code {code}) does not say one clear sentence")
 
     def damage(self, folder):
-        newest = max((path for path in (folder / "checkpoints").iterdir() if re.fullmatch(r"step_\d+", path.name)),
-                     key=lambda path: int(path.name[5:]), default=None)
+        steps = sorted((path for path in (folder / "checkpoints").iterdir() if re.fullmatch(r"step_\d+", path.name)),
+                       key=lambda path: int(path.name[5:]))
         kind = self.draw.choice(DAMAGES)
-        if not newest and kind != DAMAGES[-1]:
+        if len(steps) < 2 and kind != DAMAGES[-1]:  # a run whose only checkpoint is damaged asks somebody what to do
             return
+        newest = steps[-1] if steps else None
         self.faults.append(kind)
         if kind == "half a line in metrics.jsonl":
             with open(folder / "metrics.jsonl", "a") as file:

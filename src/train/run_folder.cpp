@@ -110,8 +110,11 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
     }
   } else {
     start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
+    // To start anew would remove them all, and perhaps it is only the disk that does not answer.
     if (!start_ && !checkpoints_.steps().empty()) {
-      log::warn("{}: no checkpoint is whole: the run starts from its beginning", path_.string());
+      throw UserError({.what = "holds no checkpoint that is whole",
+                       .where = path_.string(),
+                       .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to start anew"});
     }
   }
 }

@@ -241,6 +241,11 @@ class Interruptions(TrainCase):
         self.assertIn("step_35/state.json", done.stderr)
         self.assertSameRun("whole", "damaged")
         self.assertFalse((self.folder / "damaged/checkpoints/step_99.writing").exists())
+        left = list((self.folder / "damaged/checkpoints").glob("step_*/optimizer.safetensors"))
+        for path in left:
+            path.write_bytes(path.read_bytes()[:-1])
+        self.refused(self.train("damaged", "--resume", "auto"), "damaged: holds no checkpoint that is whole", "start anew")
+        self.assertTrue(all(path.exists() for path in left))
 
     def test_goes_on_from_a_checkpoint_of_another_folder(self):
         self.must_train("whole", "--set", "trainer.keep_last=9")

@@ -52,17 +52,14 @@ TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {
   EXPECT_NO_THROW(compare_processes(kWrittenByFour, 7, 4));
 }
 
-TEST(RunFolder, SaysThatARunWithoutAWholeCheckpointStartsAnew) {
+TEST(RunFolder, KeepsCheckpointsOfWhichNoneIsWhole) {
   const testing::Folder folder;
   make_folder(folder.path("run/checkpoints/step_3"));
   folder.file("run/config.resolved.json", "{}");
   folder.file("run/checkpoints/step_3/state.json", "");
-  const auto before = spdlog::default_logger();
-  start_logging();
-  log_to_file(folder.path("log.txt"));
-  EXPECT_FALSE(RunFolder(folder.path("run"), "auto").start());
-  spdlog::set_default_logger(before);
-  EXPECT_THAT(testing::read(folder.path("log.txt")), AllOf(HasSubstr("step_3/state.json"), HasSubstr("no checkpoint")));
+  EXPECT_THAT([&] { RunFolder(folder.path("run"), "auto"); },
+              refusal("run: holds no checkpoint that is whole", "run/checkpoints to start anew"));
+  EXPECT_TRUE(std::filesystem::exists(folder.path("run/checkpoints/step_3/state.json")));
 }
 
 TEST(RunFolder, BelongsToOneProcessAtATime) {

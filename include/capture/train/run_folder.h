@@ -23,8 +23,8 @@ class RunFolder {
  public:
   /// Says whether a run may start in `path`, without writing anything. `resume` is "never", "auto" or the path of a
   /// checkpoint or of a run folder. UserError when the folder holds a run and `resume` is "never", when it holds
-  /// something that is no run, when the checkpoint asked for is missing or damaged, or when it is of another run than
-  /// the one that the folder holds.
+  /// something that is no run, when the checkpoint asked for is missing or damaged, with "auto" when all that there are
+  /// are damaged, or when it is of another run than the one that the folder holds.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
