@@ -61,12 +61,14 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
   EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {
+    const int64_t own = (batch->pairs + options.world_size - 1 - options.rank) / options.world_size;
+    const auto samples = std::span(batch->samples).first(static_cast<size_t>(own));  // without a stand-in
     if (batch->packed) {
-      pass.add(*batch->packed, batch->samples);
+      pass.add(*batch->packed, samples);
     } else {
-      pass.add(batch->inputs, batch->samples);
+      pass.add(batch->inputs, samples);
     }
-    done += static_cast<int64_t>(batch->samples.size());
+    done += own;
     if (progress) progress(done);
   }
   return pass.result();

@@ -32,9 +32,9 @@ EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, const 
     : model_(model), device_(device), autocast_(device, options.precision), pooled_(options.pooled) {
   model_->eval();
   model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
-  const auto empty = [&] { return at::empty({rows, model->options().projection_width}, at::kFloat); };
-  all_ = {empty(), empty(), {}, {}};
-  if (pooled_) std::tie(all_.text_pooled, all_.region_pooled) = std::tuple(empty(), empty());
+  const auto zeros = [&] { return at::zeros({rows, model->options().projection_width}, at::kFloat); };
+  all_ = {zeros(), zeros(), {}, {}};
+  if (pooled_) std::tie(all_.text_pooled, all_.region_pooled) = std::tuple(zeros(), zeros());
 }
 
 void EmbeddingPass::add(const PairBatch& batch, std::span<const int64_t> rows) {
@@ -54,7 +54,7 @@ void EmbeddingPass::add(const PackedBatch& batch, std::span<const int64_t> rows)
 void EmbeddingPass::place(const PairEmbeddings& found, std::span<const int64_t> rows) {
   const at::Tensor index = at::tensor(at::IntArrayRef(rows.data(), rows.size()), at::kLong);
   const auto put = [&](at::Tensor& all, const at::Tensor& values) {
-    all.index_copy_(0, index, values.to(at::kCPU, at::kFloat));
+    all.index_copy_(0, index, values.narrow(0, 0, index.size(0)).to(at::kCPU, at::kFloat));
   };
   put(all_.text_projection, found.text_projection);
   put(all_.region_projection, found.region_projection);

@@ -27,12 +27,12 @@ class EmbeddingPass {
   /// For `rows` pairs. The model must be on `device`.
   EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows);
 
-  /// Embeds a batch; its pair b becomes row rows[b] of the result. On the CPU a padded batch is packed first, so that
-  /// either form gives the same; a packed one is for the CPU alone.
+  /// Embeds a batch; its pair b becomes row rows[b] of the result, and pairs behind `rows` none. On the CPU a padded
+  /// batch is packed first, so that either form gives the same; a packed one is for the CPU alone.
   void add(const PairBatch& batch, std::span<const int64_t> rows);
   void add(const PackedBatch& batch, std::span<const int64_t> rows);
 
-  /// float32 on the CPU, [rows, P] each.
+  /// float32 on the CPU, [rows, P] each; zero where no pair was placed.
   const PairEmbeddings& result() const { return all_; }
 
  private:

@@ -24,6 +24,24 @@ TEST_F(EmbedderTest, NeitherBatchSizeNorWorkersChangeTheVectors) {
   expect_near(embedded({.batch_size = 64, .workers = 1}), alone, 1e-5);
 }
 
+TEST_F(EmbedderTest, ProcessesShareTheRowsAndLeaveTheOthersZero) {
+  const auto projections = [](const PairEmbeddings& rows) {
+    return at::cat({rows.text_projection, rows.region_projection, rows.text_pooled, rows.region_pooled}, 1);
+  };
+  const at::Tensor alone = projections(embedded({}));
+  for (const int64_t ranks : {2, 4, 5}) {  // of 23 samples: the last ranks lack one
+    at::Tensor sum = at::zeros_like(alone);
+    at::Tensor filled = at::zeros({23}, at::kLong);
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      const at::Tensor rows = projections(embedded({.batch_size = 3, .rank = rank, .world_size = ranks}));
+      sum += rows;
+      filled += rows.ne(0).any(1);
+    }
+    EXPECT_TRUE(filled.eq(1).all().item<bool>()) << filled;
+    EXPECT_TRUE(at::allclose(sum, alone, 1e-5, 1e-5)) << ranks;
+  }
+}
+
 TEST_F(EmbedderTest, RowsAreWhatTheModelMakesOfEachSampleUnmasked) {
   LoaderOptions order;
   order.batch_size = 23;

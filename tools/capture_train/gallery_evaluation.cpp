@@ -63,14 +63,10 @@ EmbedderOptions embedder_options(const TrainConfig& config, const Recipe& recipe
           .world_size = group.world_size()};
 }
 
-/// [N, E], of which each rank knows rows rank, rank + world_size, … → all rows, on every rank.
-at::Tensor united(const at::Tensor& rows, const ProcessGroup& group) {
-  if (group.alone()) return rows;
-  const int64_t count = rows.size(0), ranks = group.world_size(), share = (count + ranks - 1) / ranks;
-  // The first samples stand in where the last share is short.
-  const at::Tensor own = (at::arange(share, rows.options().dtype(at::kLong)) * ranks + group.rank()).remainder_(count);
-  const at::Tensor all = group.gather(rows.index_select(0, own)).view({ranks, share, -1});
-  return all.transpose(0, 1).flatten(0, 1).narrow(0, 0, count);
+/// [N, E], of which each row is one rank's and zero on the others → all rows, on every rank.
+at::Tensor united(at::Tensor rows, const ProcessGroup& group) {
+  group.sum(rows);
+  return rows;
 }
 
 GalleryFigures figures_of(const StrictResult& result) {

@@ -30,7 +30,7 @@ struct EmbedderOptions {
   /// Whether the outputs after fusion are wanted. Without them the model stops after its streams, where most of the
   /// work is still to come, and the pooled embeddings stay undefined.
   bool pooled = true;
-  /// Which of several processes this one is: it embeds samples rank, rank + world_size, …, as a Sampler deals them.
+  /// Which of several processes this one is: it embeds a share of the samples.
   int64_t rank = 0;
   int64_t world_size = 1;
 };
@@ -42,9 +42,9 @@ int64_t kept_regions(const Dataset& dataset, int64_t max_regions);
 using EmbedProgress = std::function<void(int64_t done)>;
 
 /// Embeds every sample's first view and first title, nothing masked. Row i belongs to sample i; values are float32 on
-/// the CPU; with several processes the rows of the others' samples hold nothing of meaning. The vectors do not depend
-/// on the batch size beyond rounding. The model must be on `device`; it runs in
-/// evaluation mode. UserError when vocabulary, feature width or sequence length do not fit the model.
+/// the CPU; with several processes each row is one process's, and zero on the others. The vectors do not depend on the
+/// batch size beyond rounding. The model must be on `device`; it runs in evaluation mode. UserError when vocabulary,
+/// feature width or sequence length do not fit the model.
 PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset& dataset, const Tokenizer& tokenizer,
                      const EmbedderOptions& options, const EmbedProgress& progress = {});
 
