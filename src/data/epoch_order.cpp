@@ -62,60 +62,55 @@ EpochOrder::EpochOrder(const Dataset& dataset, const LoaderOptions& options, con
 const RankBatch& EpochOrder::batch(int64_t epoch, int64_t index) {
   auto& draws = batch_.draws;
   draws.clear();
-  bool last = false;
   if (window_batches_ > 1) {
     const int64_t window = index / window_batches_;
     if (epoch != window_epoch_ || window != window_) sort_window(epoch, window);
     const auto in_window = static_cast<size_t>(index % window_batches_);
     draws.assign(sorted_.begin() + starts_[in_window], sorted_.begin() + starts_[in_window + 1]);
-    last = index % window_batches_ == last_;
   } else {
     const int64_t end = std::min((index + 1) * batch_size_, positions_);
-    for (int64_t position = index * batch_size_; position < end; ++position) draws.push_back(at(epoch, position));
-    last = end == positions_;
+    for (int64_t position = index * batch_size_; position < end; ++position) {
+      draws.push_back(at_place(epoch, position * world_size_ + rank_));
+    }
   }
+  const bool last = index + 1 == batches_;
   batch_.pairs = static_cast<int64_t>(draws.size()) * world_size_ - (last ? stand_ins_ : 0);
-  batch_.stands_in = last && stands_in(positions_ - 1);
+  batch_.stands_in = last && stands_in((positions_ - 1) * world_size_ + rank_);
   return batch_;
 }
 
-bool EpochOrder::stands_in(int64_t position) const {
-  return position + 1 == sampler_.size() && rank_ >= world_size_ - stand_ins_;
-}
-
-SampleDraw EpochOrder::at(int64_t epoch, int64_t position) const {
+SampleDraw EpochOrder::at_place(int64_t epoch, int64_t place) const {
   const auto number = static_cast<uint64_t>(epoch);
-  return mixture_.at(number, sampler_.at(number, position));
+  return mixture_.at(number, sampler_.at_place(number, place));
 }
 
 void EpochOrder::sort_window(int64_t epoch, int64_t window) {
-  const int64_t first = window * window_batches_ * batch_size_;
-  const int64_t end = std::min(first + window_batches_ * batch_size_, positions_);
+  // All ranks sort the same window of all their batches, and deal each sorted batch among themselves: a step has the
+  // same samples on any number of ranks, and about equally long titles on each.
+  const int64_t batch = batch_size_ * world_size_;
+  const int64_t first = window * window_batches_ * batch;
+  const int64_t end = std::min(first + window_batches_ * batch, positions_ * world_size_);
   std::vector<SampleDraw> drawn;
   std::vector<std::pair<int64_t, int64_t>> lengths;  // with the place in `drawn`, which settles ties
-  for (int64_t position = first; position < end; ++position) {
-    drawn.push_back(at(epoch, position));
-    // A stand-in stays the last of its batch.
-    const int64_t length =
-        stands_in(position) ? std::numeric_limits<int64_t>::max() : title_length(drawn.back().sample);
-    lengths.emplace_back(length, position - first);
+  for (int64_t place = first; place < end; ++place) {
+    drawn.push_back(at_place(epoch, place));
+    // Stand-ins stay the last of the last batch.
+    const int64_t length = stands_in(place) ? std::numeric_limits<int64_t>::max() : title_length(drawn.back().sample);
+    lengths.emplace_back(length, place - first);
   }
   std::ranges::sort(lengths);
-  // Were the batches left in order of length, each window would be a lesson plan from short to long. The order they get
-  // is the same on every rank, so that the ranks' batches of one step are about equally long. A last, smaller batch
-  // stays the last.
-  const int64_t full = (end - first) / batch_size_;
+  // Were the batches left in order of length, each window would be a lesson plan from short to long. A batch that
+  // samples do not fill stays the last.
+  const int64_t full = (std::min(end, mixture_.size()) - first) / batch;
   RandomStream random(seed_, static_cast<uint64_t>(epoch), static_cast<uint64_t>(window), purpose::bucket);
   const Permutation order(std::max<int64_t>(full, 1), random);
   sorted_.clear();
   starts_ = {0};
-  last_ = -1;
-  for (int64_t start = 0; start < end - first; start += batch_size_) {
-    const int64_t number = start / batch_size_;
-    const int64_t from = (number < full && shuffle_ ? order(number) : number) * batch_size_;
-    const int64_t to = std::min(from + batch_size_, end - first);
-    if (first + to == positions_) last_ = number;
-    for (int64_t i = from; i < to; ++i) {
+  for (int64_t start = 0; start < end - first; start += batch) {
+    const int64_t number = start / batch;
+    const int64_t from = (number < full && shuffle_ ? order(number) : number) * batch;
+    const int64_t to = std::min(from + batch, end - first);
+    for (int64_t i = from + rank_; i < to; i += world_size_) {
       sorted_.push_back(drawn[static_cast<size_t>(lengths[static_cast<size_t>(i)].second)]);
     }
     starts_.push_back(static_cast<int64_t>(sorted_.size()));

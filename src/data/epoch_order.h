@@ -18,8 +18,8 @@ struct RankBatch {
 };
 
 /// The batches of each epoch on one rank, a pure function of (epoch, index): the sampler's order, cut into batches; or,
-/// with bucket_batches, every window of that many batches sorted by title length first, so that titles of about one
-/// length share a batch. Each thread has its own.
+/// with bucket_batches, every window of that many batches of all ranks together sorted by title length first, so that
+/// titles of about one length share a batch. Each thread has its own.
 class EpochOrder {
  public:
   /// UserError when the weights do not fit the dataset, or leave nothing or not one batch a rank to show. `token_ids`:
@@ -32,8 +32,8 @@ class EpochOrder {
   const RankBatch& batch(int64_t epoch, int64_t index);
 
  private:
-  SampleDraw at(int64_t epoch, int64_t position) const;
-  bool stands_in(int64_t position) const;
+  SampleDraw at_place(int64_t epoch, int64_t place) const;
+  bool stands_in(int64_t place) const { return place >= mixture_.size(); }
   void sort_window(int64_t epoch, int64_t window);
   int64_t title_length(int64_t sample) const;
 
@@ -46,7 +46,7 @@ class EpochOrder {
   Mixture mixture_;
   Sampler sampler_;
   int64_t batches_;
-  int64_t positions_;  // of an epoch that stand in a batch
+  int64_t positions_;  // of an epoch of one rank that stand in a batch
   int64_t rank_;
   int64_t world_size_;
   int64_t stand_ins_;  // ranks, the last ones, whose share of an epoch ends with one
@@ -55,9 +55,8 @@ class EpochOrder {
   // The window that was sorted last; batches come in order, so the next one is usually in it too.
   int64_t window_epoch_ = -1;
   int64_t window_ = -1;
-  std::vector<SampleDraw> sorted_;
-  std::vector<int64_t> starts_;  // of its batches in sorted_, then the end
-  int64_t last_ = -1;            // which of its batches holds the epoch's last position; -1: none
+  std::vector<SampleDraw> sorted_;  // this rank's
+  std::vector<int64_t> starts_;     // of its batches in sorted_, then the end
 };
 
 }  // namespace capture

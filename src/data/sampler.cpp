@@ -50,9 +50,9 @@ Sampler::Sampler(int64_t size, uint64_t seed, bool shuffle, int64_t rank, int64_
       world_size_(world_size),
       share_((size + (remainder == Remainder::wrap ? world_size - 1 : 0)) / world_size) {}
 
-int64_t Sampler::at(uint64_t epoch, int64_t position) const {
-  const int64_t place = (position * world_size_ + rank_) % samples_;
-  return shuffle_ ? Permutation(samples_, seed_, epoch)(place) : place;
+int64_t Sampler::at_place(uint64_t epoch, int64_t place) const {
+  const int64_t wrapped = place % samples_;
+  return shuffle_ ? Permutation(samples_, seed_, epoch)(wrapped) : wrapped;
 }
 
 Mixture::Mixture(const std::vector<int64_t>& sizes, const std::vector<double>& weights, uint64_t seed) : seed_(seed) {

@@ -146,12 +146,8 @@ void compare_processes(const Json& state, int64_t batch_size, int64_t world_size
   const auto per_process = loader.at("batch_size").get<int64_t>();
   const int64_t whole = per_process * processes;
   if (batch_size * world_size == whole) {
-    const bool sorted = loader.value("bucket_batches", int64_t{1}) > 1;
-    log::log(sorted ? log::level::warn : log::level::info,
-             "going on with {} processes and batches of {} instead of {} and {}: {}", world_size, batch_size, processes,
-             per_process,
-             sorted ? "each sorts its own pairs (loader.bucket_batches), so that from here on steps are made of others"
-                    : "the same pairs make each step");
+    log::info("going on with {} processes and batches of {} instead of {} and {}: the same pairs make each step",
+              world_size, batch_size, processes, per_process);
     return;
   }
   const bool divides = whole % world_size == 0;

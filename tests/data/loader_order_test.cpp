@@ -101,6 +101,30 @@ TEST_F(LoaderOrder, PredictsNothingOfAStandIn) {
   }
 }
 
+TEST_F(LoaderOrder, MakesEachStepOfTheSamePairsOnAnyNumberOfRanks) {
+  constexpr int64_t kStep = 6;  // 23 samples: the last step has 5, and none to spare for 2, 3 and 6 ranks
+  for (const int64_t bucket : {1, 2, 3, 100}) {
+    for (const bool drop_last : {false, true}) {
+      const auto steps = [&](int64_t world) {
+        const LoaderOptions options{.batch_size = kStep / world, .drop_last = drop_last, .bucket_batches = bucket};
+        std::vector<std::multiset<int64_t>> samples;
+        for (int64_t rank = 0; rank < world; ++rank) {
+          const auto batches = load(options, std::nullopt, {.epochs = 3, .rank = rank, .world_size = world});
+          samples.resize(batches.size());
+          for (size_t step = 0; step < batches.size(); ++step) {
+            const int64_t own = (batches[step].pairs + world - 1 - rank) / world;
+            for (int64_t i = 0; i < own; ++i) samples[step].insert(batches[step].samples[static_cast<size_t>(i)]);
+          }
+        }
+        return samples;
+      };
+      for (const int64_t world : {2, 3, 6}) {
+        EXPECT_EQ(steps(world), steps(1)) << bucket << " batches a window, " << world << " ranks, " << drop_last;
+      }
+    }
+  }
+}
+
 TEST_F(LoaderOrder, BucketsTitlesOfAboutOneLength) {
   const auto padding = [&](int64_t bucket, bool shuffle) {
     int64_t empty = 0;

@@ -116,7 +116,8 @@ class Numbers(RanksCase):
         self.assertEqual(self.files("two"), sorted([*self.files("one"), "log.rank1.txt"]))
         self.assertIn("rank 1 of 2 is process", self.log("two", 1))
         self.assertNotIn("rank 1", done.stderr)
-        steady = ["schedule.type=constant", "schedule.warmup_fraction=0"]  # not a matter of how many steps are asked for
+        steady = ["schedule.type=constant", "schedule.warmup_fraction=0",  # not a matter of how many steps are asked for
+                  "loader.bucket_batches=3"]
         for steps, ranks in [(5, 1), (10, 2), (20, 4)]:
             self.train("changing", ranks, f"trainer.steps={steps}", *steady, resume="auto")
         self.train("steady", 1, *steady)

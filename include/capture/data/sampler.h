@@ -44,7 +44,11 @@ class Sampler {
   int64_t size() const { return share_; }
 
   /// The index of the sample that this rank sees at `position` of `epoch`; 0 <= position < size().
-  int64_t at(uint64_t epoch, int64_t position) const;
+  int64_t at(uint64_t epoch, int64_t position) const { return at_place(epoch, position * world_size_ + rank_); }
+
+  /// The index of the sample at a place of the whole epoch, which all ranks share: position p of rank r is place
+  /// p * W + r. A place behind the last sample is that of a stand-in.
+  int64_t at_place(uint64_t epoch, int64_t place) const;
 
  private:
   int64_t samples_;
