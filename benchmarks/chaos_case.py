@@ -50,7 +50,8 @@ class Case:
             "evaluation.interval": draw.randint(4, 12), "trainer.best_metric": draw.choice(["loss", "mAP@10"]),
             "trainer.precision": "float32" if self.regroups else draw.choice(["float32", "bfloat16"]),
             "distributed.compression": "none" if self.regroups else draw.choice(["none", "none", "bfloat16"]),
-            "distributed.overlap": draw.choice(["true", "false"]), "loader.workers": draw.choice([0, 1, 2])}
+            "distributed.overlap": draw.choice(["true", "false"]), "loader.workers": draw.choice([0, 1, 2]),
+            "loader.bucket_batches": draw.choice([1, 1, 3])}
         if draw.random() < 0.5:
             gallery, queries = (json.dumps([str(campaign.folder / "world" / name)]) for name in ("gallery", "queries"))
             self.settings |= {"evaluation.gallery": gallery, "evaluation.queries": queries}
