@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <csignal>
 #include <map>
 
 #include "capture/base/error.h"
@@ -133,6 +134,8 @@ void ProcessGroup::leave(const std::string& reason) const {
 ProcessGroup start_process_group(const ProcessContext& context, const DistributedOptions& options) {
   ProcessGroup group;
   if (context.world_size == 1) return group;
+  // Whoever writes to a process that is gone is to say so, not to be killed by the socket.
+  std::signal(SIGPIPE, SIG_IGN);
   group.rank_ = context.rank;
   group.world_size_ = context.world_size;
   group.local_rank_ = context.local_rank;
