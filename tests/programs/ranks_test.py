@@ -200,6 +200,33 @@ class Losses(RanksCase):
         self.assertIn("--resume auto", message)
         self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
 
+    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
+    def test_a_rank_that_hangs_when_all_is_done_is_not_waited_for(self):
+        source, library = self.folder / "hang.c", self.folder / "hang.so"
+        source.write_text('''#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((destructor)) static void hang(void) {
+  const char* rank = getenv("RANK");
+  if (rank && !strcmp(rank, "1")) pause();
+}
+''')
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+        self.environment["LD_PRELOAD"] = str(library)
+        done = subprocess.run(self.command("run", 2, "trainer.steps=2", "distributed.timeout_seconds=1"), timeout=60,
+                              capture_output=True, text=True, env=self.environment)
+        self.assertEqual(done.returncode, 128 + signal.SIGKILL, done.stderr)
+        self.assertIn("rank 1 hung: it had not ended 6 s after rank 0 had finished", done.stderr)
+        self.assertTrue((self.folder / "run/checkpoints/step_2").exists())
+
+    def test_a_rank_is_not_killed_by_a_connection_that_is_gone(self):
+        process, ids = self.start("run", 2, 3)
+        for number in ids:
+            (ignored,) = re.findall(r"SigIgn:\s*(\w+)", pathlib.Path(f"/proc/{number}/status").read_text())
+            self.assertTrue(int(ignored, 16) >> (signal.SIGPIPE - 1) & 1)
+        process.terminate()
+        process.communicate(timeout=60)
+
     def test_ranks_end_with_their_launcher(self):
         process, ids = self.start("run", 2, 3)
         process.kill()

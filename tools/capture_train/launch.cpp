@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -87,7 +88,7 @@ class Launcher {
     while (alive() > 0) {
       wait_for_signal();
       reap();
-      if (failed_ && Clock::now() > failed_at_ + request_.patience) signal_all(SIGKILL);
+      end_what_is_left();
     }
     ::sigprocmask(SIG_SETMASK, &before_, nullptr);
     if (!failed_) return codes_.front();
@@ -181,6 +182,7 @@ class Launcher {
       int status = 0;
       if (processes_[rank] == 0 || ::waitpid(processes_[rank], &status, WNOHANG) != processes_[rank]) continue;
       processes_[rank] = 0;
+      if (rank == 0) first_ended_at_ = Clock::now();
       const bool killed = WIFSIGNALED(status);
       codes_[rank] = killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
       if (failed_ || codes_[rank] == 0 || (handed_on_ != 0 && codes_[rank] == 128 + handed_on_)) continue;
@@ -190,6 +192,19 @@ class Launcher {
       failed_rank_ = rank;
       failed_at_ = Clock::now();
     }
+  }
+
+  /// Ends those who outlive a failed rank, or rank 0, which is the last that has work to do.
+  void end_what_is_left() {
+    const auto limit = Clock::now() - request_.patience;
+    if (!failed_ && first_ended_at_ && *first_ended_at_ < limit && alive() > 0) {
+      const auto left = std::ranges::find_if(processes_, [](pid_t process) { return process != 0; });
+      failed_rank_ = static_cast<size_t>(left - processes_.begin());
+      failed_at_ = *first_ended_at_;
+      failed_ = fmt::format("rank {} hung: it had not ended {} s after rank 0 had finished", failed_rank_,
+                            std::chrono::duration_cast<std::chrono::seconds>(request_.patience).count());
+    }
+    if (failed_ && failed_at_ < limit) signal_all(SIGKILL);
   }
 
   std::filesystem::path log_of(size_t rank) const {
@@ -206,6 +221,7 @@ class Launcher {
   std::optional<std::string> failed_;
   size_t failed_rank_ = 0;
   Clock::time_point failed_at_;
+  std::optional<Clock::time_point> first_ended_at_;  // rank 0
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ struct Launch {
   int64_t processes = 0;
   std::vector<std::string> command;  ///< the words of the command line, --launch among them
   std::filesystem::path output;      ///< the run folder, to say whose log to read
-  std::chrono::seconds patience{};   ///< with the others, once one has failed
+  std::chrono::seconds patience{};   ///< with the others, once one has failed or rank 0 has finished
 };
 
 /// Starts the processes with the environment that read_process_context() reads, and OMP_NUM_THREADS at their share of
