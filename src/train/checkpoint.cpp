@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "step_";
 constexpr const char* kAside = ".writing";
+constexpr const char* kGoing = ".removing";
 constexpr int64_t kFormat = 2;
 
 /// state.json and the headers of the others: far more than they take.
@@ -59,11 +60,13 @@ std::optional<int64_t> step_of(const fs::path& folder) {
   return error == std::errc() && last == end ? std::optional(step) : std::nullopt;
 }
 
-/// Without its state.json a half-removed checkpoint is no checkpoint, so that file goes first.
+/// Under another name first, so that a kill leaves no half of a checkpoint that bears a checkpoint's name.
 void discard(const fs::path& checkpoint) {
   std::error_code ignored;
-  fs::remove(checkpoint / "state.json", ignored);
-  fs::remove_all(checkpoint, ignored);
+  const fs::path going = checkpoint.string() + kGoing;
+  fs::remove_all(going, ignored);
+  fs::rename(checkpoint, going, ignored);
+  fs::remove_all(going, ignored);
 }
 
 /// Removes the folder it guards unless told that it is done.
@@ -218,7 +221,8 @@ void CheckpointStore::sweep() const {
   std::error_code error;
   std::vector<fs::path> left;
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (entry.path().string().ends_with(kAside)) left.push_back(entry.path());
+    const std::string path = entry.path().string();
+    if (path.ends_with(kAside) || path.ends_with(kGoing)) left.push_back(entry.path());
   }
   for (const auto& path : left) fs::remove_all(path, error);
 }

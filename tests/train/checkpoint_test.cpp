@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <unistd.h>
+
+#include <array>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -162,12 +165,26 @@ TEST_F(CheckpointTest, OneCutShortIsPassedOver) {
   }
 }
 
-TEST_F(CheckpointTest, AHalfWrittenOneIsNoneAndIsSwept) {
-  fs::copy(store_.path_of(30), folder_ / "step_40.writing");
+TEST_F(CheckpointTest, AHalfWrittenOrRemovedOneIsNoneAndIsSwept) {
+  for (const char* left : {"step_40.writing", "step_5.removing", "step_30.writing.removing"}) {
+    fs::copy(store_.path_of(30), folder_ / left);
+  }
   EXPECT_EQ(newest(), 30);
-  store_.sweep();
-  EXPECT_FALSE(fs::exists(folder_ / "step_40.writing"));
   EXPECT_THAT(store_.steps(), ElementsAre(10, 20, 30));
+  store_.sweep();
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 3);
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 20, 30));
+}
+
+TEST_F(CheckpointTest, OneThatIsRemovedLosesItsNameBeforeItsFiles) {
+  const int events = ::inotify_init1(IN_NONBLOCK);
+  ::inotify_add_watch(events, store_.path_of(10).c_str(), IN_DELETE | IN_MOVE_SELF);
+  store_.prune(2);
+  alignas(inotify_event) std::array<char, 4096> buffer{};
+  ASSERT_GE(::read(events, buffer.data(), buffer.size()), static_cast<ssize_t>(sizeof(inotify_event)));
+  EXPECT_EQ(reinterpret_cast<const inotify_event*>(buffer.data())->mask, IN_MOVE_SELF);
+  ::close(events);
+  EXPECT_THAT(store_.steps(), ElementsAre(20, 30));
 }
 
 TEST_F(CheckpointTest, PruningKeepsTheNewestAndTheBest) {
