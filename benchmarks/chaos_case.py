@@ -57,8 +57,6 @@ class Case:
             self.settings |= {"evaluation.gallery": gallery, "evaluation.queries": queries}
         else:
             self.settings["trainer.best_metric"] = "loss"
-        if self.regroups:  # dropout is drawn rank by rank
-            self.settings |= {"model.dropout": 0, "model.attention_dropout": 0}
         self.config = campaign.config
         self.disk = campaign.disk if draw.random() < 0.5 else None
         self.resumes, self.faults, self.lost_saves = 0, [], False

@@ -134,7 +134,12 @@ Batch BatchFiller::fill(const RankBatch& drawn, int64_t epoch, int64_t number) {
   }
   const TraceSpan span(trace_, "copy", number);
   const std::span<const Draft> drafts(drafts_.data(), size);
-  if (form_.packed) batch.packed.emplace();
+  if (form_.packed) {
+    batch.packed.emplace();
+    batch.packed->items = empty({static_cast<int64_t>(size)}, at::kLong);
+    std::ranges::transform(drawn.draws, batch.packed->items.mutable_data_ptr<int64_t>(),
+                           [&](SampleDraw draw) { return drafter_.item_of(draw); });
+  }
   fill_text(drafts, batch);
   fill_regions(drafts, batch);
   batch.pairs = drawn.pairs;

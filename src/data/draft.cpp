@@ -44,8 +44,7 @@ Drafter::Drafter(const Dataset& dataset, const Tokenizer& tokenizer, const Loade
       token_ids_stored_(dataset.tokenizer_fingerprint() == tokenizer.fingerprint()) {}
 
 void Drafter::draw(SampleDraw drawn, int64_t epoch, Draft& draft) const {
-  // A sample that an epoch shows several times is masked differently each time.
-  const auto item = static_cast<uint64_t>(drawn.sample + drawn.copy * dataset_.size());
+  const auto item = static_cast<uint64_t>(item_of(drawn));
   const auto stream = [&](uint32_t purpose) {
     return RandomStream(seed_, static_cast<uint64_t>(epoch), item, purpose);
   };

@@ -45,6 +45,10 @@ class Drafter {
 
   void draw(SampleDraw drawn, int64_t epoch, Draft& draft) const;
 
+  /// The draw's number among all that an epoch may show. A sample that it shows several times is drawn differently each
+  /// time.
+  int64_t item_of(SampleDraw drawn) const { return drawn.sample + drawn.copy * dataset_.size(); }
+
  private:
   void write_title(const SampleView& sample, int64_t title, Draft& draft) const;
   void place_regions(const RegionsView& view, RandomStream random, Draft& draft) const;

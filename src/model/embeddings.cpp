@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "capture/base/error.h"
+#include "packed_dropout.h"
 
 namespace capture {
 
@@ -23,9 +24,10 @@ at::Tensor TextEmbeddingImpl::forward(const at::Tensor& ids) const {
   return at::dropout(norm->forward(sum), dropout_, is_training());
 }
 
-at::Tensor TextEmbeddingImpl::forward_packed(const at::Tensor& ids, const at::Tensor& places, int64_t longest) const {
-  const at::Tensor sum = word->forward(ids) + at::embedding(offsets(longest), places);
-  return at::dropout(norm->forward(sum), dropout_, is_training());
+at::Tensor TextEmbeddingImpl::forward_packed(const at::Tensor& ids, const at::Tensor& places,
+                                             const Sequences& sequences) const {
+  const at::Tensor sum = word->forward(ids) + at::embedding(offsets(sequences.longest), places);
+  return dropout_rows(norm->forward(sum), sequences, dropout_, is_training());
 }
 
 RegionEmbeddingImpl::RegionEmbeddingImpl(const HybridStreamModelOptions& options)
@@ -34,7 +36,8 @@ RegionEmbeddingImpl::RegionEmbeddingImpl(const HybridStreamModelOptions& options
       norm(register_module("norm", LayerNorm(options.width))),
       dropout_(options.dropout) {}
 
-at::Tensor RegionEmbeddingImpl::forward(const at::Tensor& features, const at::Tensor& locations) const {
+at::Tensor RegionEmbeddingImpl::forward(const at::Tensor& features, const at::Tensor& locations,
+                                        const Sequences& sequences) const {
   const int64_t expected = feature->weight.size(1);
   if (features.size(1) != expected) {
     throw UserError({.what = "region features are " + std::to_string(features.size(1)) +
@@ -43,7 +46,7 @@ at::Tensor RegionEmbeddingImpl::forward(const at::Tensor& features, const at::Te
                      .hint = "use the data that the model was made for"});
   }
   const at::Tensor sum = feature->forward(features) + location->forward(locations);
-  return at::dropout(norm->forward(sum), dropout_, is_training());
+  return dropout_rows(norm->forward(sum), sequences, dropout_, is_training());
 }
 
 }  // namespace capture

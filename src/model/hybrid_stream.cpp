@@ -5,6 +5,7 @@
 #include "capture/base/error.h"
 #include "capture/model/attention.h"
 #include "capture/model/initialise.h"
+#include "packed_dropout.h"
 #include "packed_rows.h"
 
 namespace capture {
@@ -84,11 +85,12 @@ HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PairBatch& b
   const int64_t regions = batch.region_features.size(1);
   options_.require_positions(tokens, regions - 1);
   States states;
-  states.text = text_embedding->forward(batch.token_ids);
-  states.regions = region_embedding->forward(batch.region_features.flatten(0, 1), batch.region_locations.flatten(0, 1));
   states.text_sequences = {.count = pairs, .longest = tokens};
   states.region_sequences = {.count = pairs, .longest = regions};
   states.joint_sequences = {.count = pairs, .longest = tokens + regions};
+  states.text = text_embedding->forward(batch.token_ids);
+  states.regions = region_embedding->forward(batch.region_features.flatten(0, 1), batch.region_locations.flatten(0, 1),
+                                             states.region_sequences);
   if (batch.text_padded) states.text_sequences.bias = padding_bias(batch.text_mask);
   if (batch.regions_padded) states.region_sequences.bias = padding_bias(batch.region_mask);
   if (!co_transformer->empty() && (batch.text_padded || batch.regions_padded)) {
@@ -101,14 +103,20 @@ HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PackedBatch&
   TORCH_CHECK(batch.token_ids.is_cpu(), "a packed batch must be on the CPU");
   options_.require_positions(batch.max_tokens, batch.max_regions - 1);
   States states;
-  states.order = joint_order(batch.text_starts, batch.region_starts);
-  states.text = text_embedding->forward_packed(batch.token_ids, states.order.token_places, batch.max_tokens);
-  states.regions = region_embedding->forward(batch.region_features, batch.region_locations);
-  states.text_sequences = {.count = batch.size(), .longest = batch.max_tokens, .starts = batch.text_starts};
-  states.region_sequences = {.count = batch.size(), .longest = batch.max_regions, .starts = batch.region_starts};
+  states.order = joint_order(batch.text_starts, batch.region_starts, batch.items);
+  const JointOrder& order = states.order;
+  const auto streams =
+      order.streams.index_select(0, order.targets).split({batch.token_ids.size(0), batch.region_features.size(0)});
+  states.text_sequences = {
+      .count = batch.size(), .longest = batch.max_tokens, .starts = batch.text_starts, .streams = streams[0]};
+  states.region_sequences = {
+      .count = batch.size(), .longest = batch.max_regions, .starts = batch.region_starts, .streams = streams[1]};
   states.joint_sequences = {.count = batch.size(),
                             .longest = batch.max_tokens + batch.max_regions,
-                            .starts = batch.text_starts + batch.region_starts};
+                            .starts = batch.text_starts + batch.region_starts,
+                            .streams = order.streams};
+  states.text = text_embedding->forward_packed(batch.token_ids, order.token_places, states.text_sequences);
+  states.regions = region_embedding->forward(batch.region_features, batch.region_locations, states.region_sequences);
   return states;
 }
 
@@ -151,7 +159,7 @@ at::Tensor HybridStreamModelImpl::joined(const States& states) const {
         {by_sequence(states.text, states.text_sequences), by_sequence(states.regions, states.region_sequences)}, 1);
     sum = (both + at::cat({token_table, region_table})).flatten(0, 1);
   }
-  return at::dropout(sum, options_.dropout, is_training());
+  return dropout_rows(sum, states.joint_sequences, options_.dropout, is_training());
 }
 
 HybridStreamOutput HybridStreamModelImpl::forward(const PairBatch& batch) const {
@@ -270,8 +278,10 @@ PairEmbeddings HybridStreamModelImpl::embed(const PackedBatch& batch) const {
 }
 
 PairEmbeddings HybridStreamModelImpl::project_from(States states) const {
-  return projections(text_stream->forward_first(states.text, states.text_sequences),
-                     image_stream->forward_first(states.regions, states.region_sequences));
+  // One after the other, as pretrain_from() runs them: dropout of each call is keyed by the order of calls.
+  const at::Tensor text = text_stream->forward_first(states.text, states.text_sequences);
+  const at::Tensor regions = image_stream->forward_first(states.regions, states.region_sequences);
+  return projections(text, regions);
 }
 
 PairEmbeddings HybridStreamModelImpl::project(const PairBatch& batch) const {

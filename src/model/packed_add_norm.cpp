@@ -4,51 +4,29 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-
 #include "capture/model/modules.h"
-#include "capture/tensor/parallel.h"
 #include "kernels/norm_kernel.h"
 #include "packed_dropout.h"
+#include "row_blocks.h"
 
 namespace capture {
 
 namespace {
 
-using kernels::BFloat16Bits;
-
-/// Calls call(block, first, last) for blocks of rows, in parallel. The blocks do not depend on the threads.
-constexpr int64_t kBlock = 64;
-int64_t blocks_of(int64_t rows) {
-  return (rows + kBlock - 1) / kBlock;
-}
-template <class Call>
-void for_each_block(int64_t rows, const Call& call) {
-  for_each_task(blocks_of(rows),
-                [&](int64_t block, int64_t) { call(block, block * kBlock, std::min(rows, (block + 1) * kBlock)); });
-}
-
-kernels::AddNorm add_norm_of(int64_t width, const kernels::Dropout& dropout) {
-  return {.width = width, .epsilon = static_cast<float>(kLayerNormEpsilon), .dropout = dropout};
-}
-
-/// Calls with the pointer of a float32 or bfloat16 tensor.
-template <class Call>
-void with_numbers(const at::Tensor& tensor, const Call& call) {
-  if (tensor.scalar_type() == at::kFloat) {
-    call(static_cast<float*>(tensor.data_ptr()));
-  } else {
-    TORCH_CHECK(tensor.scalar_type() == at::kBFloat16, "float32 or bfloat16, not ", tensor.scalar_type());
-    call(static_cast<BFloat16Bits*>(tensor.data_ptr()));
-  }
+kernels::AddNorm add_norm_of(int64_t width, const kernels::Dropout& dropout, const at::Tensor& streams) {
+  return {.width = width,
+          .epsilon = static_cast<float>(kLayerNormEpsilon),
+          .dropout = dropout,
+          .streams = numbers_of(streams, dropout)};
 }
 
 struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& added,
-                            const at::Tensor& weight, const at::Tensor& bias, double probability, bool keeps) {
+                            const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& streams,
+                            double probability, bool keeps) {
     RECORD_FUNCTION("capture::add_norm", std::vector<c10::IValue>());
     const kernels::Dropout dropout = draw_dropout(probability);
-    const auto op = add_norm_of(x.size(1), dropout);
+    const auto op = add_norm_of(x.size(1), dropout, streams);
     const at::Tensor y = at::empty_like(x);
     at::Tensor sums, means, deviations;
     if (keeps) {
@@ -65,9 +43,8 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
       });
     });
     if (keeps) {
-      context->save_for_backward({sums, means, deviations, weight});
-      context->saved_data["key"] = static_cast<int64_t>(dropout.key);
-      context->saved_data["probability"] = probability;
+      context->save_for_backward({sums, means, deviations, weight, streams});
+      keep(context, dropout, probability);
       context->saved_data["added"] = added.scalar_type() == at::kBFloat16;
     }
     return y;
@@ -79,16 +56,15 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const auto saved = context->get_saved_variables();
     const at::Tensor& sums = saved[0];
     const int64_t width = sums.size(1);
-    const double probability = context->saved_data["probability"].toDouble();
-    const auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
-    const auto op = add_norm_of(width, probability > 0 ? kernels::dropout(probability, key) : kernels::Dropout{});
+    const kernels::Dropout dropout = kept_dropout(context);
+    const auto op = add_norm_of(width, dropout, saved[4]);
     const bool half = context->saved_data["added"].toBool();
 
     const at::Tensor y_gradient = gradients[0].contiguous();
     const at::Tensor x_gradient = at::empty_like(sums);
     const at::Tensor added_gradient =
-        !half && probability == 0 ? x_gradient
-                                  : at::empty(sums.sizes(), sums.options().dtype(half ? at::kBFloat16 : at::kFloat));
+        !half && !dropout.active() ? x_gradient
+                                   : at::empty(sums.sizes(), sums.options().dtype(half ? at::kBFloat16 : at::kFloat));
     // Each block adds up the parameters' gradients for itself, so that their order does not depend on the threads.
     const at::Tensor parts = at::zeros({blocks_of(sums.size(0)), 2, width}, sums.options());
     with_numbers(added_gradient, [&](auto* numbers) {
@@ -101,16 +77,17 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
       });
     });
     const at::Tensor whole = parts.sum(0);
-    return {x_gradient, added_gradient, whole[0], whole[1], {}, {}};
+    return {x_gradient, added_gradient, whole[0], whole[1], {}, {}, {}};
   }
 };
 
 }  // namespace
 
 at::Tensor packed_add_norm(const at::Tensor& x, const at::Tensor& added, const at::Tensor& weight,
-                           const at::Tensor& bias, double dropout) {
+                           const at::Tensor& bias, const Sequences& sequences, double dropout) {
   const bool keeps = at::GradMode::is_enabled();
-  return AddNormFunction::apply(x.to(at::kFloat).contiguous(), added.contiguous(), weight, bias, dropout, keeps);
+  return AddNormFunction::apply(x.to(at::kFloat).contiguous(), added.contiguous(), weight, bias, sequences.streams,
+                                dropout, keeps);
 }
 
 }  // namespace capture

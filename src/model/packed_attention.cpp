@@ -36,6 +36,7 @@ struct Asking {
   Columns q, k, v;
   at::Tensor q_starts;   ///< [B + 1] int32
   at::Tensor kv_starts;  ///< [B + 1] int32
+  at::Tensor streams;    ///< of dropout, of the rows that are asked; a pair's heads read its first rows' ones
   int64_t heads;
   int64_t width;  ///< of a head
   kernels::Dropout dropout;
@@ -50,15 +51,17 @@ struct Asking {
     const auto* const to = kv_starts.const_data_ptr<int32_t>();
     const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
     const int64_t tasks = (q_starts.size(0) - 1) * heads;
+    const int64_t* const drawn = numbers_of(streams, dropout);
     std::vector<kernels::Scratch> scratch(static_cast<size_t>(workers_for(tasks)));
     for_each_task(tasks, [&](int64_t task, int64_t worker) {
       const int64_t pair = task / heads;
-      const kernels::Head head = {.queries = from[pair + 1] - from[pair],
-                                  .keys = to[pair + 1] - to[pair],
-                                  .width = width,
-                                  .scale = scale,
-                                  .dropout = dropout,
-                                  .stream = static_cast<uint64_t>(task)};
+      const kernels::Head head = {
+          .queries = from[pair + 1] - from[pair],
+          .keys = to[pair + 1] - to[pair],
+          .width = width,
+          .scale = scale,
+          .dropout = dropout,
+          .stream = drawn == nullptr ? 0 : static_cast<uint64_t>(drawn[to[pair]] + task % heads)};
       call(head, from[pair], to[pair], task % heads * width, task % heads, scratch[static_cast<size_t>(worker)]);
     });
   }
@@ -113,65 +116,68 @@ void backward(const Asking& asking, const at::Tensor& gradient, const at::Tensor
   }
 }
 
-/// The queries of `from`'s projection ask the keys and values of `to`'s.
-Asking asking_of(const at::Tensor& from, const at::Tensor& from_starts, const at::Tensor& to,
-                 const at::Tensor& to_starts, int64_t heads, const kernels::Dropout& dropout) {
-  const int64_t all = from.size(1) / 3;
-  return {{from, 0}, {to, all}, {to, 2 * all}, from_starts, to_starts, heads, all / heads, dropout};
+/// A projection of sequences, and where these lie.
+struct Side {
+  at::Tensor qkv;
+  at::Tensor starts;
+  at::Tensor streams;
+};
+
+/// The queries of `from` ask the keys and values of `to`.
+Asking asking_of(const Side& from, const Side& to, int64_t heads, const kernels::Dropout& dropout) {
+  const int64_t all = from.qkv.size(1) / 3;
+  return {{from.qkv, 0}, {to.qkv, all}, {to.qkv, 2 * all}, from.starts, to.starts,
+          to.streams,    heads,         all / heads,       dropout};
 }
 
 at::Tensor empty_log_sums(const at::Tensor& rows, int64_t heads, bool keeps) {
   return keeps ? at::empty({heads, rows.size(0)}, rows.options().dtype(at::kFloat)) : at::Tensor();
 }
 
-void keep(AutogradContext* context, const kernels::Dropout& dropout, double probability, int64_t heads) {
-  context->saved_data["key"] = static_cast<int64_t>(dropout.key);
-  context->saved_data["probability"] = probability;
+void keep_attention(AutogradContext* context, const kernels::Dropout& dropout, double probability, int64_t heads) {
+  keep(context, dropout, probability);
   context->saved_data["heads"] = heads;
 }
 
-kernels::Dropout kept_dropout(AutogradContext* context) {
-  const double probability = context->saved_data["probability"].toDouble();
-  const auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
-  return probability > 0 ? kernels::dropout(probability, key) : kernels::Dropout{};
-}
-
 struct SelfAttention : torch::autograd::Function<SelfAttention> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv, const at::Tensor& starts, int64_t heads,
-                            double probability, bool keeps) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv, const at::Tensor& starts,
+                            const at::Tensor& streams, int64_t heads, double probability, bool keeps) {
     const kernels::Dropout dropout = draw_dropout(probability);
     const at::Tensor log_sums = empty_log_sums(qkv, heads, keeps);
-    const at::Tensor out = capture::forward(asking_of(qkv, starts, qkv, starts, heads, dropout), log_sums);
+    const Side side = {qkv, starts, streams};
+    const at::Tensor out = capture::forward(asking_of(side, side, heads, dropout), log_sums);
     if (keeps) {
-      context->save_for_backward({qkv, starts, log_sums});
-      keep(context, dropout, probability, heads);
+      context->save_for_backward({qkv, starts, streams, log_sums});
+      keep_attention(context, dropout, probability, heads);
     }
     return out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor gradient = at::empty_like(saved[0]);
-    capture::backward(
-        asking_of(saved[0], saved[1], saved[0], saved[1], context->saved_data["heads"].toInt(), kept_dropout(context)),
-        gradients[0].contiguous(), saved[2], gradient, gradient);
-    return {gradient, {}, {}, {}, {}};
+    const Side side = {saved[0], saved[1], saved[2]};
+    const at::Tensor gradient = at::empty_like(side.qkv);
+    capture::backward(asking_of(side, side, context->saved_data["heads"].toInt(), kept_dropout(context)),
+                      gradients[0].contiguous(), saved[3], gradient, gradient);
+    return {gradient, {}, {}, {}, {}, {}};
   }
 };
 
 /// a and b ask each other. The two directions write different columns of the same gradients.
 struct CoAttention : torch::autograd::Function<CoAttention> {
-  static variable_list forward(AutogradContext* context, const at::Tensor& a, const at::Tensor& a_starts,
-                               const at::Tensor& b, const at::Tensor& b_starts, int64_t heads, double probability,
-                               bool keeps) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& a_qkv, const at::Tensor& a_starts,
+                               const at::Tensor& a_streams, const at::Tensor& b_qkv, const at::Tensor& b_starts,
+                               const at::Tensor& b_streams, int64_t heads, double probability, bool keeps) {
     const kernels::Dropout dropout = draw_dropout(probability);
-    const at::Tensor a_sums = empty_log_sums(a, heads, keeps);
-    const at::Tensor b_sums = empty_log_sums(b, heads, keeps);
-    const at::Tensor a_out = capture::forward(asking_of(a, a_starts, b, b_starts, heads, dropout), a_sums);
-    const at::Tensor b_out = capture::forward(asking_of(b, b_starts, a, a_starts, heads, other(dropout)), b_sums);
+    const Side a = {a_qkv, a_starts, a_streams};
+    const Side b = {b_qkv, b_starts, b_streams};
+    const at::Tensor a_sums = empty_log_sums(a_qkv, heads, keeps);
+    const at::Tensor b_sums = empty_log_sums(b_qkv, heads, keeps);
+    const at::Tensor a_out = capture::forward(asking_of(a, b, heads, dropout), a_sums);
+    const at::Tensor b_out = capture::forward(asking_of(b, a, heads, other(dropout)), b_sums);
     if (keeps) {
-      context->save_for_backward({a, a_starts, b, b_starts, a_sums, b_sums});
-      keep(context, dropout, probability, heads);
+      context->save_for_backward({a_qkv, a_starts, a_streams, b_qkv, b_starts, b_streams, a_sums, b_sums});
+      keep_attention(context, dropout, probability, heads);
     }
     return {a_out, b_out};
   }
@@ -180,13 +186,14 @@ struct CoAttention : torch::autograd::Function<CoAttention> {
     const auto saved = context->get_saved_variables();
     const auto heads = context->saved_data["heads"].toInt();
     const kernels::Dropout dropout = kept_dropout(context);
-    const at::Tensor a_gradient = at::empty_like(saved[0]);
-    const at::Tensor b_gradient = at::empty_like(saved[2]);
-    capture::backward(asking_of(saved[0], saved[1], saved[2], saved[3], heads, dropout), gradients[0].contiguous(),
-                      saved[4], a_gradient, b_gradient);
-    capture::backward(asking_of(saved[2], saved[3], saved[0], saved[1], heads, other(dropout)),
-                      gradients[1].contiguous(), saved[5], b_gradient, a_gradient);
-    return {a_gradient, {}, b_gradient, {}, {}, {}, {}};
+    const Side a = {saved[0], saved[1], saved[2]};
+    const Side b = {saved[3], saved[4], saved[5]};
+    const at::Tensor a_gradient = at::empty_like(a.qkv);
+    const at::Tensor b_gradient = at::empty_like(b.qkv);
+    capture::backward(asking_of(a, b, heads, dropout), gradients[0].contiguous(), saved[6], a_gradient, b_gradient);
+    capture::backward(asking_of(b, a, heads, other(dropout)), gradients[1].contiguous(), saved[7], b_gradient,
+                      a_gradient);
+    return {a_gradient, {}, {}, b_gradient, {}, {}, {}, {}, {}};
   }
 
   /// The second direction draws other weights to drop.
@@ -199,13 +206,14 @@ struct CoAttention : torch::autograd::Function<CoAttention> {
 /// As many queries of each sequence ask all its keys and values, which stand side by side.
 struct AttentionOfSome : torch::autograd::Function<AttentionOfSome> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys_values,
-                            const at::Tensor& starts, int64_t heads, double probability, bool keeps) {
+                            const at::Tensor& starts, const at::Tensor& streams, int64_t heads, double probability,
+                            bool keeps) {
     const kernels::Dropout dropout = draw_dropout(probability);
     const at::Tensor log_sums = empty_log_sums(queries, heads, keeps);
-    const at::Tensor out = capture::forward(asking(queries, keys_values, starts, heads, dropout), log_sums);
+    const at::Tensor out = capture::forward(asking(queries, keys_values, starts, streams, heads, dropout), log_sums);
     if (keeps) {
-      context->save_for_backward({queries, keys_values, starts, log_sums});
-      keep(context, dropout, probability, heads);
+      context->save_for_backward({queries, keys_values, starts, streams, log_sums});
+      keep_attention(context, dropout, probability, heads);
     }
     return out;
   }
@@ -214,38 +222,47 @@ struct AttentionOfSome : torch::autograd::Function<AttentionOfSome> {
     const auto saved = context->get_saved_variables();
     const at::Tensor q_gradient = at::empty(saved[0].sizes(), saved[0].options());
     const at::Tensor kv_gradient = at::empty(saved[1].sizes(), saved[1].options());
-    capture::backward(asking(saved[0], saved[1], saved[2], context->saved_data["heads"].toInt(), kept_dropout(context)),
-                      gradients[0].contiguous(), saved[3], q_gradient, kv_gradient);
-    return {q_gradient, kv_gradient, {}, {}, {}, {}};
+    capture::backward(
+        asking(saved[0], saved[1], saved[2], saved[3], context->saved_data["heads"].toInt(), kept_dropout(context)),
+        gradients[0].contiguous(), saved[4], q_gradient, kv_gradient);
+    return {q_gradient, kv_gradient, {}, {}, {}, {}, {}};
   }
 
   static Asking asking(const at::Tensor& queries, const at::Tensor& keys_values, const at::Tensor& starts,
-                       int64_t heads, const kernels::Dropout& dropout) {
+                       const at::Tensor& streams, int64_t heads, const kernels::Dropout& dropout) {
     const int64_t all = queries.size(1);
     const int64_t pairs = starts.size(0) - 1;
     const auto each = static_cast<int32_t>(queries.size(0) / pairs);
-    return {{queries, 0}, {keys_values, 0}, {keys_values, all}, at::arange(pairs + 1, at::kInt) * each, starts, heads,
-            all / heads,  dropout};
+    return {.q = {queries, 0},
+            .k = {keys_values, 0},
+            .v = {keys_values, all},
+            .q_starts = at::arange(pairs + 1, at::kInt) * each,
+            .kv_starts = starts,
+            .streams = streams,
+            .heads = heads,
+            .width = all / heads,
+            .dropout = dropout};
   }
 };
 
 }  // namespace
 
 at::Tensor packed_self_attention(const at::Tensor& qkv, const Sequences& sequences, int64_t heads, double dropout) {
-  return SelfAttention::apply(qkv, sequences.starts, heads, dropout, at::GradMode::is_enabled());
+  return SelfAttention::apply(qkv, sequences.starts, sequences.streams, heads, dropout, at::GradMode::is_enabled());
 }
 
 std::pair<at::Tensor, at::Tensor> packed_co_attention(const at::Tensor& text_qkv, const Sequences& text,
                                                       const at::Tensor& region_qkv, const Sequences& regions,
                                                       int64_t heads, double dropout) {
-  const auto contexts =
-      CoAttention::apply(text_qkv, text.starts, region_qkv, regions.starts, heads, dropout, at::GradMode::is_enabled());
+  const auto contexts = CoAttention::apply(text_qkv, text.starts, text.streams, region_qkv, regions.starts,
+                                           regions.streams, heads, dropout, at::GradMode::is_enabled());
   return {contexts[0], contexts[1]};
 }
 
 at::Tensor packed_attention_of_some(const at::Tensor& queries, const at::Tensor& keys_values,
                                     const Sequences& sequences, int64_t heads, double dropout) {
-  return AttentionOfSome::apply(queries, keys_values, sequences.starts, heads, dropout, at::GradMode::is_enabled());
+  return AttentionOfSome::apply(queries, keys_values, sequences.starts, sequences.streams, heads, dropout,
+                                at::GradMode::is_enabled());
 }
 
 }  // namespace capture

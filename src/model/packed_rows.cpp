@@ -30,26 +30,32 @@ std::span<const int32_t> numbers(const at::Tensor& starts) {
 
 }  // namespace
 
-JointOrder joint_order(const at::Tensor& text_starts, const at::Tensor& region_starts) {
+JointOrder joint_order(const at::Tensor& text_starts, const at::Tensor& region_starts, const at::Tensor& items) {
   const auto text = numbers(text_starts);
   const auto regions = numbers(region_starts);
   const int64_t tokens = text.back();
   const JointOrder order{at::empty({tokens}, at::kLong), at::empty({regions.back()}, at::kLong),
+                         at::empty({tokens + regions.back()}, at::kLong),
                          at::empty({tokens + regions.back()}, at::kLong),
                          at::empty({tokens + regions.back()}, at::kLong)};
   auto* const token_places = order.token_places.mutable_data_ptr<int64_t>();
   auto* const region_places = order.region_places.mutable_data_ptr<int64_t>();
   auto* const sources = order.sources.mutable_data_ptr<int64_t>();
   auto* const targets = order.targets.mutable_data_ptr<int64_t>();
+  auto* const streams = order.streams.mutable_data_ptr<int64_t>();
+  const int64_t* const numbers_of_pairs = items.defined() ? items.const_data_ptr<int64_t>() : nullptr;
   int64_t joint = 0;
+  int64_t stream = 0;
   const auto append = [&](int64_t begin, int64_t end, int64_t before, int64_t* places) {
     for (int64_t row = begin; row < end; ++row) {
       places[row] = row - begin;
       sources[joint] = before + row;
+      streams[joint] = stream++;
       targets[before + row] = joint++;
     }
   };
   for (size_t b = 0; b + 1 < text.size(); ++b) {
+    stream = (numbers_of_pairs == nullptr ? static_cast<int64_t>(b) : numbers_of_pairs[b]) * kStreamsOfAPair;
     append(text[b], text[b + 1], 0, token_places);
     append(regions[b], regions[b + 1], tokens, region_places);
   }

@@ -13,7 +13,7 @@ namespace {
 /// LayerNorm(x + dropout(added)).
 at::Tensor add_and_normalise(const at::Tensor& x, const at::Tensor& added, const LayerNorm& norm, double dropout,
                              const Sequences& sequences) {
-  if (sequences.packed()) return packed_add_norm(x, added, norm->weight, norm->bias, dropout);
+  if (sequences.packed()) return packed_add_norm(x, added, norm->weight, norm->bias, sequences, dropout);
   return norm->forward(at::dropout(added, dropout, /*train=*/dropout > 0) + x);
 }
 
@@ -54,7 +54,7 @@ at::Tensor TransformerLayerImpl::forward_first(const at::Tensor& x, const Sequen
   const at::Tensor queries = first_of_each(all.narrow(1, 0, options_.width), sequences);
   const at::Tensor keys_values = all.narrow(1, options_.width, 2 * options_.width);
   return merge(first_of_each(x, sequences), attention_of_some(queries, keys_values, sequences, options_.heads, dropout),
-               sequences);
+               firsts_of(sequences));
 }
 
 at::Tensor StreamImpl::forward(at::Tensor x, const Sequences& sequences) const {

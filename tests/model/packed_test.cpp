@@ -7,6 +7,7 @@
 
 #include "../../src/model/kernels/dropout.h"
 #include "../../src/model/packed_add_norm.h"
+#include "../../src/model/packed_dropout.h"
 #include "capture/model/attention.h"
 #include "capture/tensor/device.h"
 #include "capture/tensor/random.h"
@@ -160,11 +161,68 @@ TEST(PackedModel, TrainsTheSameWhateverTheThreads) {
   EXPECT_FALSE(at::allclose(scores(2), first, 1e-2, 1e-2));
 }
 
+TEST(PackedModel, DropsOfAPairTheSameInWhateverBatch) {
+  HybridStreamModelOptions options = small_options(2, 2, 1, 2);
+  options.dropout = options.attention_dropout = 0.3;
+  HybridStreamModel model = small_model(options);
+  model->train();
+  // Three pairs, the middle one of which is asked for its tokens 3 and 8 and its region 1.
+  PackedBatch three = packed(small_batch({5, 9, 2}, {4, 3, 7}));
+  three.items = at::tensor({70, 4, 11}, at::kLong);
+  PackedBatch middle = three;
+  middle.token_ids = three.token_ids.narrow(0, 5, 9);
+  middle.text_starts = at::tensor({0, 9}, at::kInt);
+  const auto regions = three.region_starts.slice(0, 1, 3);
+  const int64_t first = regions[0].item<int>(), count = regions[1].item<int>() - first;
+  middle.region_features = three.region_features.narrow(0, first, count);
+  middle.region_locations = three.region_locations.narrow(0, first, count);
+  middle.region_starts = at::tensor({0, static_cast<int32_t>(count)}, at::kInt);
+  middle.items = three.items.narrow(0, 1, 1);
+  const at::Tensor tokens = at::tensor({3, 8}, at::kLong);
+  const at::Tensor region = at::tensor({1}, at::kLong);
+  const auto run = [&](const PackedBatch& batch, int64_t token, int64_t row) {
+    at::manual_seed(1);
+    return model->pretrain(batch, tokens + token, region + row);
+  };
+
+  const PretrainingOutput expected = run(three, 5, first);
+  const PretrainingOutput alone = run(middle, 0, 0);
+  expect_near(alone.token_scores, expected.token_scores, 1e-5, "token_scores");
+  expect_near(alone.region_predictions, expected.region_predictions, 1e-5, "region_predictions");
+  expect_near(alone.text_projection[0], expected.text_projection[1], 1e-5, "text_projection");
+  expect_near(alone.region_projection[0], expected.region_projection[1], 1e-5, "region_projection");
+  middle.items = at::tensor({5}, at::kLong);
+  EXPECT_FALSE(at::allclose(run(middle, 0, 0).token_scores, expected.token_scores, 1e-2, 1e-2));
+}
+
+// A process without masked positions takes project(); the others' dropout must not differ from its.
+TEST(PackedModel, ProjectsWithTheDropoutOfPretraining) {
+  HybridStreamModelOptions options = small_options(2, 2, 1, 2);
+  options.dropout = options.attention_dropout = 0.3;
+  HybridStreamModel model = small_model(options);
+  model->train();
+  const PackedBatch batch = packed(small_batch({5, 9, 2}, {4, 3, 7}));
+  const at::Tensor rows = at::tensor({0}, at::kLong);
+  at::manual_seed(1);
+  const PretrainingOutput expected = model->pretrain(batch, rows, rows);
+  at::manual_seed(1);
+  const PairEmbeddings actual = model->project(batch);
+  expect_near(actual.text_projection, expected.text_projection, 1e-5, "text_projection");
+  expect_near(actual.region_projection, expected.region_projection, 1e-5, "region_projection");
+}
+
+Sequences one_sequence(int64_t rows) {
+  return {.count = 1,
+          .longest = rows,
+          .starts = at::tensor({0, static_cast<int32_t>(rows)}, at::kInt),
+          .streams = at::arange(rows)};
+}
+
 /// Packed attention of one pair whose values are unit vectors: its contexts are its weights, dropout included.
 struct OnePair {
   explicit OnePair(int64_t queries, int64_t keys) {
-    text = {.count = 1, .longest = queries, .starts = at::tensor({0, static_cast<int32_t>(queries)}, at::kInt)};
-    regions = {.count = 1, .longest = keys, .starts = at::tensor({0, static_cast<int32_t>(keys)}, at::kInt)};
+    text = one_sequence(queries);
+    regions = one_sequence(keys);
   }
   Sequences text, regions;
 };
@@ -233,7 +291,7 @@ TEST(PackedAddNorm, DropoutGoesBackTheWayItCame) {
   const at::Tensor bias = at::randn({width}).requires_grad_();
   const at::Tensor direction = at::randn({rows, width});
   for (const double probability : {0.0, 0.25}) {
-    const at::Tensor actual = packed_add_norm(x, added, weight, bias, probability);
+    const at::Tensor actual = packed_add_norm(x, added, weight, bias, one_sequence(rows), probability);
     actual.backward(direction);
     std::vector<at::Tensor> gradients;
     for (const at::Tensor& tensor : {x, added, weight, bias}) {
@@ -252,6 +310,22 @@ TEST(PackedAddNorm, DropoutGoesBackTheWayItCame) {
       tensor.mutable_grad().reset();
       ++i;
     }
+  }
+}
+
+TEST(PackedDropout, GoesBackTheWayItCame) {
+  const int64_t rows = 137, width = 40;
+  const Sequences sequences = one_sequence(rows);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::rand({rows, width}).add_(1).to(type).requires_grad_();
+    const at::Tensor y = dropout_rows(x, sequences, 0.25, /*training=*/true);
+    const at::Tensor factors = y.detach() / x.detach();
+    EXPECT_NEAR(factors.ne(0).to(at::kFloat).mean().item<double>(), 0.75, 0.03);
+    EXPECT_NEAR(factors.max().item<double>(), 1 / 0.75, 0.02);
+    y.backward(at::ones_like(y));
+    EXPECT_TRUE(x.grad().ne(0).equal(factors.ne(0)));
+    EXPECT_NEAR(x.grad().max().item<double>(), 1 / 0.75, 0.01);
+    EXPECT_TRUE(dropout_rows(x, sequences, 0.25, /*training=*/false).equal(x));
   }
 }
 

@@ -126,6 +126,17 @@ TEST_F(TrainStepTest, AccumulationChangesNothingButTheNegatives) {
   on_ranks(2, [&](const ProcessGroup& group) { expect_same(train(2, group), whole); });
 }
 
+// Of several processes, whose dropout is not one generator's as that of ranks that are threads, see ranks_test.py.
+TEST_F(TrainStepTest, DropoutIsTheSameHoweverAStepIsDivided) {
+  config_.objective.contrastive = 0;
+  const Result without = train(8);
+  config_.model.dropout = config_.model.attention_dropout = 0.2;
+  const Result whole = train(8);
+  EXPECT_FALSE(whole.values.front().equal(without.values.front()));
+  expect_same(train(4), whole);
+  expect_same(train(1), whole);
+}
+
 TEST_F(TrainStepTest, AStepWithoutMaskedRegionsIsTheSameHoweverItIsDivided) {
   config_.objective.contrastive = 0;
   config_.optimizer.learning_rate = 1e-3;

@@ -3,6 +3,7 @@
 
 #include "capture/model/modules.h"
 #include "capture/model/options.h"
+#include "capture/model/sequences.h"
 
 namespace capture {
 
@@ -12,8 +13,8 @@ class TextEmbeddingImpl : public torch::nn::Module {
   explicit TextEmbeddingImpl(const HybridStreamModelOptions& options);
   /// ids [B, T] int64, the place in a title being the column → [B · T, width].
   at::Tensor forward(const at::Tensor& ids) const;
-  /// ids [rows] int64 and their places [rows] int64, below `longest` → [rows, width].
-  at::Tensor forward_packed(const at::Tensor& ids, const at::Tensor& places, int64_t longest) const;
+  /// ids [rows] int64, of packed sequences, and their places in these [rows] int64 → [rows, width].
+  at::Tensor forward_packed(const at::Tensor& ids, const at::Tensor& places, const Sequences& sequences) const;
 
   Embedding word = nullptr;
   Embedding position = nullptr;
@@ -33,7 +34,7 @@ class RegionEmbeddingImpl : public torch::nn::Module {
  public:
   explicit RegionEmbeddingImpl(const HybridStreamModelOptions& options);
   /// features [rows, D], locations [rows, 5] → [rows, width]. UserError when D is not the model's.
-  at::Tensor forward(const at::Tensor& features, const at::Tensor& locations) const;
+  at::Tensor forward(const at::Tensor& features, const at::Tensor& locations, const Sequences& sequences) const;
 
   Linear feature = nullptr;
   Linear location = nullptr;

@@ -17,6 +17,10 @@ struct Sequences {
   at::Tensor bias = {};    ///< padded: [B, 1, 1, N], see padding_bias(); undefined where nothing is filled up
   at::Tensor starts = {};  ///< packed: [B + 1] int32 on the CPU: sequence b is rows starts[b] to starts[b + 1]
 
+  /// packed: [rows] int64, the random stream that dropout of each row reads; the rows of a pair have streams one behind
+  /// the other, and no two pairs have one in common. Without dropout nobody reads them.
+  at::Tensor streams = {};
+
   bool packed() const { return starts.defined(); }
 };
 
@@ -25,5 +29,8 @@ at::Tensor by_sequence(const at::Tensor& rows, const Sequences& sequences);
 
 /// The first row of each sequence: [rows, width], whose rows may lie apart → [B, width].
 at::Tensor first_of_each(const at::Tensor& rows, const Sequences& sequences);
+
+/// Where those rows lie: sequences of one row.
+Sequences firsts_of(const Sequences& sequences);
 
 }  // namespace capture

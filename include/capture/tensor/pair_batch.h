@@ -32,6 +32,9 @@ struct PackedBatch {
   at::Tensor region_starts;     ///< [B + 1] int32
   int64_t max_tokens = 0;       ///< of one pair
   int64_t max_regions = 0;      ///< of one pair, the global one counted
+  /// [B] int64, not negative and below 2^46: by which dropout tells the pairs of a step apart, whichever batch of
+  /// whichever process each is in. Undefined: 0, 1, 2 …
+  at::Tensor items = {};
 
   int64_t size() const { return text_starts.size(0) - 1; }
 };

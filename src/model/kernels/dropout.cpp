@@ -1,5 +1,7 @@
 #include "dropout.h"
 
+#include <vector>
+
 #include "lanes.h"
 
 namespace capture::kernels {
@@ -39,10 +41,35 @@ CAPTURE_LANES void draw_block(const Dropout& dropout, uint64_t stream, int64_t b
   }
 }
 
+template <class T>
+CAPTURE_LANES void drop_rows_as(const Dropout& dropout, const int64_t* streams, int64_t first, int64_t last,
+                                int64_t width, const T* x, T* y) {
+  const int64_t blocks = rounded_up(width, kFactors) / kFactors;
+  std::vector<float> factors(static_cast<size_t>(blocks * kFactors));
+  for (int64_t row = first; row < last; ++row) {
+    draw_factors(dropout, static_cast<uint64_t>(streams[row]), blocks, factors.data());
+    const int64_t at = row * width;
+    for (int64_t i = 0; i < width; i += kLanes) {
+      const int64_t rest = width - i;
+      store_first(y + at + i, load_first(x + at + i, rest) * load(factors.data() + i), rest);
+    }
+  }
+}
+
 }  // namespace
 
 CAPTURE_KERNEL void draw_factors(const Dropout& dropout, uint64_t stream, int64_t blocks, float* factors) {
   for (int64_t block = 0; block < blocks; ++block) draw_block(dropout, stream, block, factors + block * kFactors);
+}
+
+CAPTURE_KERNEL void drop_rows(const Dropout& dropout, const int64_t* streams, int64_t first, int64_t last,
+                              int64_t width, const float* x, float* y) {
+  drop_rows_as(dropout, streams, first, last, width, x, y);
+}
+
+CAPTURE_KERNEL void drop_rows(const Dropout& dropout, const int64_t* streams, int64_t first, int64_t last,
+                              int64_t width, const BFloat16Bits* x, BFloat16Bits* y) {
+  drop_rows_as(dropout, streams, first, last, width, x, y);
 }
 
 }  // namespace capture::kernels

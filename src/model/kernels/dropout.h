@@ -28,4 +28,11 @@ inline constexpr int64_t kFactors = 128;
 /// Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
 void draw_factors(const Dropout& dropout, uint64_t stream, int64_t blocks, float* factors);
 
+/// Rows first … last − 1, of `width` numbers each, of y: those of x times the first factors of each row's stream. x and
+/// y may be the same array.
+void drop_rows(const Dropout& dropout, const int64_t* streams, int64_t first, int64_t last, int64_t width,
+               const float* x, float* y);
+void drop_rows(const Dropout& dropout, const int64_t* streams, int64_t first, int64_t last, int64_t width,
+               const BFloat16Bits* x, BFloat16Bits* y);
+
 }  // namespace capture::kernels

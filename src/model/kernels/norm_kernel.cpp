@@ -12,18 +12,18 @@ namespace {
 /// The factors of a row, where anything is dropped.
 class Factors {
  public:
-  explicit Factors(const AddNorm& op) : dropout_(op.dropout), blocks_(rounded_up(op.width, kFactors) / kFactors) {
-    if (dropout_.active()) factors_.resize(static_cast<size_t>(blocks_ * kFactors));
+  explicit Factors(const AddNorm& op) : op_(op), blocks_(rounded_up(op.width, kFactors) / kFactors) {
+    if (op.dropout.active()) factors_.resize(static_cast<size_t>(blocks_ * kFactors));
   }
   /// Null: keep everything.
   const float* of_row(int64_t row) {
-    if (!dropout_.active()) return nullptr;
-    draw_factors(dropout_, static_cast<uint64_t>(row), blocks_, factors_.data());
+    if (!op_.dropout.active()) return nullptr;
+    draw_factors(op_.dropout, static_cast<uint64_t>(op_.streams[row]), blocks_, factors_.data());
     return factors_.data();
   }
 
  private:
-  const Dropout& dropout_;
+  const AddNorm& op_;
   int64_t blocks_;
   std::vector<float> factors_;
 };

@@ -12,6 +12,7 @@ struct AddNorm {
   int64_t width;
   float epsilon;  ///< added to the variance
   Dropout dropout;
+  const int64_t* streams;  ///< of dropout, one a row
 };
 
 /// Rows first … last − 1 of y = LayerNorm(x + dropout(added)) · weight + bias. `sums`, the sum itself, and `means` and
