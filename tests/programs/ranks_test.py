@@ -128,7 +128,8 @@ class Numbers(RanksCase):
         self.train("one", 1)
         cache = TORCHRUN.parent.parent
         # What --standalone does, on a machine that need not know the name localhost.
-        here = ["--nnodes", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
+        here = ["--nnodes", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1",
+                "--log-dir", str(self.folder / "torchrun")]
         command = ["python3", "-m", "torch.distributed.run", "--no-python", *here, "--nproc-per-node", "2",
                    *self.command("two", 1, f"loader.batch_size={BATCH // 2}")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120,

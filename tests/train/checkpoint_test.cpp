@@ -12,6 +12,7 @@
 #include "capture/base/files.h"
 #include "capture/model/weights.h"
 #include "capture/tensor/safetensors.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {
@@ -38,7 +39,6 @@ HybridStreamModel tiny_model() {
 class CheckpointTest : public ::testing::Test {
  protected:
   CheckpointTest() {
-    fs::remove_all(folder_);
     for (const int64_t step : {10, 20, 30}) save(step);
   }
 
@@ -66,8 +66,8 @@ class CheckpointTest : public ::testing::Test {
     return checkpoint ? checkpoint->step : -1;
   }
 
-  const fs::path folder_ =
-      fs::path(::testing::TempDir()) / ("checkpoint_test_" + std::to_string(::getpid())) / "checkpoints";
+  const testing::Folder run_;
+  const fs::path folder_ = run_.path("checkpoints");
   CheckpointStore store_{folder_};
   HybridStreamModel model_ = tiny_model();
   std::vector<std::string> skipped_;
@@ -207,7 +207,7 @@ TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {
-  const fs::path file = folder_.parent_path() / "in_the_way";
+  const fs::path file = run_.path("in_the_way");
   write_file(file, "a file");
   CheckpointStore store(file / "checkpoints");
   EXPECT_THROW(store.save(1, {}, Json::object()), UserError);

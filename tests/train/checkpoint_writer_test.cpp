@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <latch>
 
 #include "capture/tensor/device.h"
 #include "capture/tensor/safetensors.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {
@@ -19,8 +19,6 @@ using ::testing::HasSubstr;
 
 class CheckpointWriterTest : public ::testing::TestWithParam<bool> {
  protected:
-  CheckpointWriterTest() { fs::remove_all(folder_); }
-
   /// A checkpoint of what the weights are now.
   CheckpointJob job(int64_t step, std::function<void()> first = {}) const {
     return {.step = step,
@@ -30,7 +28,8 @@ class CheckpointWriterTest : public ::testing::TestWithParam<bool> {
             .first = std::move(first)};
   }
 
-  const fs::path folder_ = fs::path(::testing::TempDir()) / ("checkpoint_writer_" + std::to_string(::getpid()));
+  const testing::Folder run_;
+  const fs::path folder_ = run_.path("checkpoints");
   CheckpointStore store_{folder_};
   at::Tensor weights_ = at::ones({3000});
 };
@@ -78,8 +77,8 @@ TEST_P(CheckpointWriterTest, AFailureIsToldOnceAndTheNextSaveIsTried) {
 }
 
 TEST(CheckpointWriter, SavesTheMomentOfTheCall) {
-  const fs::path folder = fs::path(::testing::TempDir()) / ("checkpoint_moment_" + std::to_string(::getpid()));
-  const CheckpointStore store(folder);
+  const testing::Folder run;
+  const CheckpointStore store(run.path("checkpoints"));
   at::Tensor weights = at::ones({3000});
   const auto job = [&](int64_t step, std::function<void()> first) -> CheckpointJob {
     return {.step = step,

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstring>
@@ -15,16 +14,10 @@
 #include "capture/train/event_file.h"
 #include "capture/train/metrics_file.h"
 #include "capture/train/run_log.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {
-
-std::filesystem::path fresh_folder(const std::string& name) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / (std::to_string(::getpid()) + name);
-  std::filesystem::remove_all(path);
-  std::filesystem::create_directories(path);
-  return path;
-}
 
 MetricsFile::Keeps up_to(int64_t last) {
   return [last](int64_t step, const Json&) { return step <= last; };
@@ -37,7 +30,8 @@ TEST(AppendFile, SaysWhenWhatWasAppendedIsNotOnTheDisk) {
 }
 
 TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {
-  const auto path = fresh_folder("metrics_rewound") / "metrics.jsonl";
+  const testing::Folder folder;
+  const std::string path = folder.path("metrics.jsonl");
   {
     MetricsFile file(path, up_to(0));
     for (int step = 1; step <= 5; ++step) file.append({{"step", step}, {"loss", 0.1 * step}});
@@ -53,14 +47,17 @@ TEST(MetricsFile, DropsWhatTheCheckpointDoesNotKnow) {
 }
 
 TEST(MetricsFile, DropsALineThatWasCutOff) {
-  const auto path = fresh_folder("metrics_cut") / "metrics.jsonl";
+  const testing::Folder folder;
+  const std::string path = folder.path("metrics.jsonl");
   write_file(path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"lo");
   { MetricsFile file(path, up_to(9)); }
   EXPECT_EQ(read_file(path), "{\"step\":1}\n{\"step\":2}\n");
 }
 
 TEST(RunLog, DropsWhatWasMeasuredAfterAStepThatIsMeasuredAgain) {
-  const auto folder = fresh_folder("metrics_unmeasured");
+  const testing::Folder temporary;
+  const std::filesystem::path folder = temporary.path("run");
+  std::filesystem::create_directory(folder);
   const std::string kept = "{\"step\":1,\"loss\":1}\n{\"step\":1,\"validation\":{}}\n{\"step\":2,\"loss\":1}\n";
   const std::string measured = "{\"step\":2,\"validation\":{}}\n{\"step\":2,\"evaluation\":{}}\n";
   write_file(folder / "metrics.jsonl", kept + measured + "{\"step\":3,\"loss\":1}\n");
@@ -71,7 +68,8 @@ TEST(RunLog, DropsWhatWasMeasuredAfterAStepThatIsMeasuredAgain) {
 }
 
 TEST(MetricsFile, AFullDiskLeavesNoHalfLineAndLosesNone) {
-  const auto path = fresh_folder("metrics_full") / "metrics.jsonl";
+  const testing::Folder folder;
+  const std::string path = folder.path("metrics.jsonl");
   MetricsFile file(path, up_to(0));
   file.append({{"step", 1}});
   // A limit on file sizes, 5 bytes into the next line, stands for the disk.
@@ -114,7 +112,9 @@ std::vector<std::string> records_of(const std::filesystem::path& folder) {
 }
 
 TEST(EventFile, FramesEventsAsTensorBoardReadsThem) {
-  const auto folder = fresh_folder("events");
+  const testing::Folder temporary;
+  const std::filesystem::path folder = temporary.path("run");
+  std::filesystem::create_directory(folder);
   {
     EventFile file(folder, 301);
     file.scalars(310, {{"train/loss", 1.5}});

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/optim/adamw.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include "capture/base/error.h"
 #include "capture/tensor/safetensors.h"
 #include "capture/train/trainer.h"
+#include "common/testing.h"
 
 namespace capture {
 namespace {
@@ -167,8 +167,8 @@ TEST(Optimizer, APrefixThatFitsNothingIsRefused) {
 }
 
 TEST(Optimizer, GoesOnExactlyFromItsState) {
-  const auto path =
-      std::filesystem::path(::testing::TempDir()) / ("optimizer_" + std::to_string(::getpid()) + ".safetensors");
+  const testing::Folder folder;
+  const std::string path = folder.path("optimizer.safetensors");
   const NamedTensors whole = two_parameters();
   const NamedTensors halves = two_parameters();
   const OptimizerOptions options{.learning_rate = 0.05};
@@ -216,8 +216,8 @@ TEST(Optimizer, FrozenModulesAskForNothingAndKeepNothing) {
 }
 
 TEST(Optimizer, WhatWasFrozenIsNotThawedWithoutItsState) {
-  const auto path =
-      std::filesystem::path(::testing::TempDir()) / ("frozen_" + std::to_string(::getpid()) + ".safetensors");
+  const testing::Folder folder;
+  const std::string path = folder.path("optimizer.safetensors");
   write_safetensors(path, Optimizer(two_parameters(), {.frozen = {"layer.weight"}}).state());
   Optimizer all(two_parameters(), {});
   try {
@@ -230,7 +230,6 @@ TEST(Optimizer, WhatWasFrozenIsNotThawedWithoutItsState) {
   Optimizer fewer(two_parameters(), {.frozen = {"layer.bias"}});
   write_safetensors(path, all.state());
   fewer.load_state(SafetensorsFile(path));
-  std::filesystem::remove(path);
 }
 
 TEST(Optimizer, RatesFallFromTheObjectivesDownToTheEmbeddings) {
