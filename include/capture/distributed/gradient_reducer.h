@@ -1,10 +1,12 @@
 // Gradients, averaged over the processes while the backward pass still computes others.
 //
-// LibTorch's c10d::Reducer does the same for a model whose every process runs every part of it in every step. Here the
-// masks are drawn: one process may have no masked region where another has ten, and then lacks the head's gradient or
-// the whole backward pass, which Reducer answers by waiting for ever. Its buckets also change after the first step,
-// and with them the order in which numbers are added, so that a resumed run of more than two processes would no longer
-// repeat the uninterrupted one bit for bit.
+// c10d::Reducer, the engine of LibTorch's DistributedDataParallel, gives the same bits where both can do a step
+// (tests/distributed/c10d_reducer_test.cpp). It is not used, because here masks are drawn: a process may have no masked
+// region where another has ten, and then lacks the head's gradient or, without a contrastive loss, the whole backward
+// pass. For the latter Reducer waits for ever. For the former it walks the graph in every step and reads back from the
+// GPU which gradients no process has; told not to, it lays its buckets out anew after the first step, and with them the
+// order in which numbers are added, so that a resumed run of more than two processes would no longer repeat the
+// uninterrupted one bit for bit.
 #pragma once
 
 #include <ATen/core/Tensor.h>
