@@ -101,6 +101,7 @@ int conclude(const capture::TrainOutcome& outcome, const std::filesystem::path& 
 
 /// Trains as one process of the group that the environment speaks of, or alone.
 capture::TrainOutcome train(const capture::TrainRequest& request, const capture::ProcessContext& context) {
+  if (request.config.distributed.bind_cores) capture::bind_cores(context);  // before anything starts threads
   const auto group = capture::start_process_group(context, request.config.distributed);
   try {
     return capture::pretrain(request, group);

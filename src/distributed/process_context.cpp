@@ -1,10 +1,12 @@
-// What torchrun and Slurm say of a process, read from the environment.
+// What torchrun and Slurm say of a process, read from the environment, and which cores it takes.
 #include <charconv>
 #include <cstdlib>
 #include <limits>
 #include <optional>
 
 #include "capture/base/error.h"
+#include "capture/base/log.h"
+#include "capture/base/processors.h"
 #include "capture/distributed/process_group.h"
 
 namespace capture {
@@ -45,6 +47,9 @@ ProcessContext from_torchrun() {
   if (context.world_size == 1) return context;
   const auto address = variable("MASTER_ADDR");
   if (!address) throw UserError({.what = "is not set", .where = "MASTER_ADDR", .allowed = "rank 0's host"});
+  if (variable("LOCAL_WORLD_SIZE")) {
+    context.local_world_size = number("LOCAL_WORLD_SIZE", context.local_rank + 1, context.world_size);
+  }
   context.address = *address;
   context.port = number("MASTER_PORT", 1, 65535);
   if (variable("CAPTURE_STORE_SOCKET")) {
@@ -82,6 +87,19 @@ ProcessContext read_process_context() {
   const auto task = variable("SLURM_PROCID");
   if (task && (variable("SLURM_NTASKS") || *task != "0")) return from_slurm();
   return {};
+}
+
+void bind_cores(const ProcessContext& context) {
+  if (context.local_world_size == 0) {
+    if (context.world_size > 1) log::info("distributed.bind_cores is left to the launcher (srun --cpu-bind, numactl)");
+    return;
+  }
+  const auto share = share_of_processors(allowed_processors(), context.local_rank, context.local_world_size);
+  if (stay_on(share)) {
+    log::info("on processors {}", names_of(share));
+  } else {
+    log::warn("distributed.bind_cores: the system keeps this process from choosing its cores");
+  }
 }
 
 }  // namespace capture

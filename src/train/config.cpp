@@ -136,7 +136,7 @@ bool packs(const TrainConfig& config, at::Device device) {
 }
 
 ResumeEffect resume_effect(const std::string& key) {
-  static constexpr std::array<std::string_view, 20> kHarmless = {
+  static constexpr std::array<std::string_view, 21> kHarmless = {
       "loader.workers",
       "loader.prefetch_megabytes",
       "loader.prefetch",
@@ -157,6 +157,7 @@ ResumeEffect resume_effect(const std::string& key) {
       "data.validation",
       "distributed.timeout_seconds",
       "distributed.overlap",
+      "distributed.bind_cores",
   };
   if (key.starts_with("evaluation.")) return ResumeEffect::none;
   if (std::ranges::find(kHarmless, key) != kHarmless.end()) return ResumeEffect::none;

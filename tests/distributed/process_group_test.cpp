@@ -32,9 +32,10 @@ class Environment {
 
  private:
   static void clear() {
-    for (const char* name : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID",
-                             "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID",
-                             "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT", "CAPTURE_STORE_SOCKET"}) {
+    for (const char* name :
+         {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID",
+          "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID", "TORCHELASTIC_USE_AGENT_STORE",
+          "TORCHELASTIC_RESTART_COUNT", "CAPTURE_STORE_SOCKET"}) {
       ::unsetenv(name);
     }
   }
@@ -52,6 +53,7 @@ TEST(ProcessContext, ReadsTorchrun) {
   const Environment torchrun({{"RANK", "5"},
                               {"WORLD_SIZE", "8"},
                               {"LOCAL_RANK", "1"},
+                              {"LOCAL_WORLD_SIZE", "4"},
                               {"MASTER_ADDR", "node3"},
                               {"MASTER_PORT", "29400"},
                               {"TORCHELASTIC_USE_AGENT_STORE", "True"},
@@ -60,6 +62,7 @@ TEST(ProcessContext, ReadsTorchrun) {
   EXPECT_EQ(context.rank, 5);
   EXPECT_EQ(context.world_size, 8);
   EXPECT_EQ(context.local_rank, 1);
+  EXPECT_EQ(context.local_world_size, 4);
   EXPECT_EQ(context.address, "node3");
   EXPECT_EQ(context.port, 29400);
   EXPECT_TRUE(context.store_is_served);
@@ -87,6 +90,12 @@ TEST(ProcessContext, RefusesWhatNoLauncherSays) {
            {{"RANK", "4"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "0"}},
            {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}},
            {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "0"}},
+           {{"RANK", "1"},
+            {"WORLD_SIZE", "2"},
+            {"LOCAL_RANK", "1"},
+            {"LOCAL_WORLD_SIZE", "1"},
+            {"MASTER_ADDR", "a"},
+            {"MASTER_PORT", "1"}},
            {{"SLURM_PROCID", "1"}},
            {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "2"}, {"SLURM_LOCALID", "0"}}}) {
     const Environment environment(values);

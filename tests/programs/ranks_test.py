@@ -138,6 +138,27 @@ class Numbers(RanksCase):
         self.assertSameNumbers("one", "two")
 
 
+    def test_bound_ranks_keep_to_cores_of_their_own(self):
+        cores = sorted(os.sched_getaffinity(0))
+        process, ids = self.start("bound", 2, 3, "distributed.bind_cores=true")
+        # Every thread, those of the loader and the network too.
+        threads = [[os.sched_getaffinity(int(thread)) for thread in os.listdir(f"/proc/{rank}/task")] for rank in ids]
+        process.terminate()
+        process.communicate(timeout=60)
+        own = [set.union(*of_rank) for of_rank in threads]
+        for of_rank, whole in zip(threads, own):
+            self.assertTrue(all(thread == whole for thread in of_rank), of_rank)
+        if len(cores) >= 4 or len(cores) == 2 and not self.siblings(*cores):
+            self.assertFalse(own[0] & own[1])
+            self.assertEqual(sorted(own[0] | own[1]), cores)
+        self.assertIn("on processors ", self.log("bound", 1))
+
+    def siblings(self, one, other):
+        """Whether the two are hardware threads of one core."""
+        core = [pathlib.Path(f"/sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list") for n in (one, other)]
+        return core[0].exists() and core[0].read_text() == core[1].read_text()
+
+
 class Losses(RanksCase):
     def test_a_killed_rank_is_named_by_all_others(self):
         for ranks, victim in [(2, 0), (3, 1)]:

@@ -15,6 +15,7 @@ struct DistributedOptions {
   bool overlap = true;
   int64_t bucket_megabytes = 25;
   Compression compression = Compression::none;
+  bool bind_cores = false;  ///< see bind_cores()
 
   void visit(FieldVisitor& f);
 };

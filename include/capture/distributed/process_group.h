@@ -16,8 +16,9 @@ namespace capture {
 struct ProcessContext {
   int64_t rank = 0;
   int64_t world_size = 1;
-  int64_t local_rank = 0;  ///< among the processes of this machine: the GPU to take
-  std::string address;     ///< of the store where the processes meet
+  int64_t local_rank = 0;        ///< among the processes of this machine: the GPU to take
+  int64_t local_world_size = 0;  ///< processes of this machine; 0: unknown
+  std::string address;           ///< of the store where the processes meet
   int64_t port = 0;
   bool store_is_served = false;  ///< the launcher serves the store (torchrun); otherwise rank 0 does
   std::string key_prefix;        ///< keeps the keys of a launcher's restarts apart in a store that it serves
@@ -25,10 +26,15 @@ struct ProcessContext {
 };
 
 /// Reads what the launcher put into the environment: torchrun and `capture_train --launch` (RANK, WORLD_SIZE,
-/// LOCAL_RANK, MASTER_ADDR, MASTER_PORT) or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID; the address is
-/// MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR, the port MASTER_PORT or one derived from SLURM_JOB_ID). Neither: one
-/// process. UserError on a variable that is missing, no number or out of range.
+/// LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT) or else Slurm (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID;
+/// the address is MASTER_ADDR or SLURM_LAUNCH_NODE_IPADDR, the port MASTER_PORT or one derived from SLURM_JOB_ID).
+/// Neither: one process. UserError on a variable that is missing, no number or out of range.
 ProcessContext read_process_context();
+
+/// Keeps this thread, and all that it starts from now on, on this process's share of the machine's cores: whole cores,
+/// side by side on one node of memory as far as they divide so. Says which in the log. One process keeps all, and so
+/// does one whose launcher (Slurm) does not tell how many there are on the machine.
+void bind_cores(const ProcessContext& context);
 
 /// The processes, connected. Copies share the connection. Collective calls must be made by all processes in the same
 /// order. When a process dies, hangs or ends with an error, the calls of the others end in a UserError that names it,
