@@ -133,9 +133,9 @@ void ProcessGroup::leave(const std::string& reason) const {
 
 ProcessGroup start_process_group(const ProcessContext& context, const DistributedOptions& options) {
   ProcessGroup group;
-  if (context.world_size == 1) return group;
-  // Whoever writes to a process that is gone is to say so, not to be killed by the socket.
+  // Whoever writes to a process that is gone, be it one that reads the log, is not to be killed for it.
   std::signal(SIGPIPE, SIG_IGN);
+  if (context.world_size == 1) return group;
   group.rank_ = context.rank;
   group.world_size_ = context.world_size;
   group.local_rank_ = context.local_rank;

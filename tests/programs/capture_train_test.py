@@ -214,6 +214,15 @@ class Interruptions(TrainCase):
             self.must_train(output, "--resume", "auto")
             self.assertSameRun("whole", output)
 
+    def test_a_log_that_nobody_reads_any_more_ends_no_run(self):
+        self.must_train("whole")
+        process = self.start_and_wait("unread", 12)
+        process.stderr.close()  # as when Ctrl-C ends `tee` too
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 128 + signal.SIGINT)
+        self.must_train("unread", "--resume", "auto")
+        self.assertSameRun("whole", "unread")
+
     def test_a_stop_leaves_the_validation_that_is_due_to_the_next_run(self):
         often = ["--set", "trainer.validation_interval=1"]
         self.must_train("whole", *often)
