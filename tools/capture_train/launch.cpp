@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +21,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/processors.h"
 
 namespace capture {
 
@@ -33,12 +33,9 @@ using Clock = std::chrono::steady_clock;
   throw UserError({.what = fmt::format("cannot {}: {}", what, std::strerror(errno)), .where = "--launch"});
 }
 
-/// Of the cores that this process may run on.
+/// Of the processors that this process may run on.
 int64_t threads_for_each(int64_t processes) {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  const int64_t count = ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-  return std::max<int64_t>(1, count / processes);
+  return std::max<int64_t>(1, std::ssize(allowed_processors()) / processes);
 }
 
 /// --launch N and --launch=N must not reach the processes.

@@ -92,8 +92,8 @@ class ProcessGroup {
 };
 
 /// Connects the processes through Gloo, which moves CPU tensors and, before use() or where there is no NCCL, those of a
-/// GPU by way of host memory. The network interface is the one of this host's name, or GLOO_SOCKET_IFNAME. UserError
-/// that names the processes that do not come in time.
+/// GPU by way of host memory. The network interface is the one of this host's name, or GLOO_SOCKET_IFNAME. From here on
+/// the process ignores SIGPIPE, one process too. UserError that names the processes that do not come in time.
 ProcessGroup start_process_group(const ProcessContext& context, const DistributedOptions& options = {});
 
 /// gather() with a gradient: the backward pass sums over the processes what each of them asks of these rows. Where each
