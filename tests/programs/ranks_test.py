@@ -222,24 +222,51 @@ class Losses(RanksCase):
         self.assertIn("--resume auto", message)
         self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
 
-    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
-    def test_a_rank_that_hangs_when_all_is_done_is_not_waited_for(self):
+    def test_an_end_that_was_asked_for_is_no_failure(self):
+        whole, _ = self.start("to_the_launcher", 2, 3)
+        whole.send_signal(signal.SIGUSR1)
+        whole.send_signal(signal.SIGTERM)
+        one, ids = self.start("to_a_rank", 2, 3)
+        os.kill(ids[1], signal.SIGTERM)
+        late = subprocess.Popen(self.command("late", 2, "trainer.time_limit=1e-6"), stderr=subprocess.PIPE, text=True,
+                                env=self.environment)
+        for process, codes in [(whole, {128 + signal.SIGUSR1, 128 + signal.SIGTERM}), (one, {128 + signal.SIGTERM}), (late, {124})]:
+            _, message = process.communicate(timeout=60)
+            self.assertIn(process.returncode, codes, message)
+            self.assertIn("--resume auto", message)
+            self.assertNotIn("error", message)
+            self.assertNotIn("ended first", message)
+
+    def hang_at_its_end(self, rank):
         source, library = self.folder / "hang.c", self.folder / "hang.so"
-        source.write_text('''#include <stdlib.h>
+        source.write_text(f'''#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-__attribute__((destructor)) static void hang(void) {
+__attribute__((destructor)) static void hang(void) {{
   const char* rank = getenv("RANK");
-  if (rank && !strcmp(rank, "1")) pause();
-}
+  if (rank && !strcmp(rank, "{rank}")) pause();
+}}
 ''')
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
         self.environment["LD_PRELOAD"] = str(library)
+
+    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
+    def test_a_rank_that_hangs_when_all_is_done_is_not_waited_for(self):
+        self.hang_at_its_end(rank=1)
         done = subprocess.run(self.command("run", 2, "trainer.steps=2", "distributed.timeout_seconds=1"), timeout=60,
                               capture_output=True, text=True, env=self.environment)
         self.assertEqual(done.returncode, 128 + signal.SIGKILL, done.stderr)
-        self.assertIn("rank 1 hung: it had not ended 6 s after rank 0 had finished", done.stderr)
+        self.assertIn("rank 1 hung: it had not ended 6 s after rank 0 had", done.stderr)
         self.assertTrue((self.folder / "run/checkpoints/step_2").exists())
+
+    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
+    def test_rank_0_is_not_waited_for_either_when_a_signal_has_ended_the_others(self):
+        self.hang_at_its_end(rank=0)
+        process, _ = self.start("run", 2, 3, "distributed.timeout_seconds=1")
+        process.send_signal(signal.SIGTERM)
+        _, message = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 128 + signal.SIGKILL, message)
+        self.assertIn("rank 0 hung: it had not ended 6 s after rank 1 had", message)
 
     def test_a_rank_is_not_killed_by_a_connection_that_is_gone(self):
         process, ids = self.start("run", 2, 3)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "capture/base/error.h"
@@ -28,6 +30,9 @@ namespace capture {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Exit codes of ranks that all ended together, as asked: by trainer.time_limit, or by a signal that one of them got.
+constexpr std::array kInOrder = {124, 128 + SIGINT, 128 + SIGUSR1, 128 + SIGTERM};
 
 [[noreturn]] void fail(const char* what) {
   throw UserError({.what = fmt::format("cannot {}: {}", what, std::strerror(errno)), .where = "--launch"});
@@ -88,12 +93,13 @@ class Launcher {
       end_what_is_left();
     }
     ::sigprocmask(SIG_SETMASK, &before_, nullptr);
-    if (!failed_) return codes_.front();
-    const auto log = log_of(failed_rank_);
-    // Where a run is refused, it writes no log: one that stands there is another run's.
-    const bool written = written_at(log) != logs_before_[failed_rank_];
-    log::error("{}{}", *failed_, written ? "; its log is " + log.string() : "");
-    return codes_[failed_rank_];
+    if (failed_) {
+      const auto log = log_of(failed_rank_);
+      // Where a run is refused, it writes no log: one that stands there is another run's.
+      const bool written = written_at(log) != logs_before_[failed_rank_];
+      log::error("{}{}", *failed_, written ? "; its log is " + log.string() : "");
+    }
+    return codes_[code_of_.value_or(0)];
   }
 
  private:
@@ -171,7 +177,7 @@ class Launcher {
     const int signal = ::sigtimedwait(&signals_, nullptr, &second);
     if (signal <= 0 || signal == SIGCHLD) return;
     signal_all(signal);
-    handed_on_ = signal;
+    handed_on_.insert(signal);
   }
 
   void reap() {
@@ -179,27 +185,36 @@ class Launcher {
       int status = 0;
       if (processes_[rank] == 0 || ::waitpid(processes_[rank], &status, WNOHANG) != processes_[rank]) continue;
       processes_[rank] = 0;
-      if (rank == 0) first_ended_at_ = Clock::now();
       const bool killed = WIFSIGNALED(status);
       codes_[rank] = killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-      if (failed_ || codes_[rank] == 0 || (handed_on_ != 0 && codes_[rank] == 128 + handed_on_)) continue;
-      failed_ = killed ? fmt::format("rank {} was killed by signal {} ({})", rank, WTERMSIG(status),
-                                     ::strsignal(WTERMSIG(status)))
-                       : fmt::format("rank {} ended first, with exit code {}", rank, codes_[rank]);
-      failed_rank_ = rank;
-      failed_at_ = Clock::now();
+      note_end(rank, killed);
     }
   }
 
-  /// Ends those who outlive a failed rank, or rank 0, which is the last that has work to do.
+  void note_end(size_t rank, bool killed) {
+    const int code = codes_[rank];
+    const bool is_first = !first_ended_;
+    if (is_first) first_ended_ = {rank, Clock::now()};
+    if (code == 0 || handed_on_.contains(code - 128)) return;
+    if (!code_of_) code_of_ = rank;
+    if (failed_ || (!killed && std::ranges::find(kInOrder, code) != kInOrder.end())) return;
+    failed_ = killed ? fmt::format("rank {} was killed by signal {} ({})", rank, code - 128, ::strsignal(code - 128))
+                     : fmt::format("rank {} ended{}, with exit code {}", rank, is_first ? " first" : "", code);
+    failed_rank_ = rank;
+    failed_at_ = Clock::now();
+  }
+
+  /// Ends those who outlive another for long: all that end well do so together.
   void end_what_is_left() {
     const auto limit = Clock::now() - request_.patience;
-    if (!failed_ && first_ended_at_ && *first_ended_at_ < limit && alive() > 0) {
+    if (!failed_ && first_ended_ && first_ended_->second < limit && alive() > 0) {
       const auto left = std::ranges::find_if(processes_, [](pid_t process) { return process != 0; });
       failed_rank_ = static_cast<size_t>(left - processes_.begin());
-      failed_at_ = *first_ended_at_;
-      failed_ = fmt::format("rank {} hung: it had not ended {} s after rank 0 had finished", failed_rank_,
-                            std::chrono::duration_cast<std::chrono::seconds>(request_.patience).count());
+      if (!code_of_) code_of_ = failed_rank_;
+      failed_at_ = first_ended_->second;
+      failed_ =
+          fmt::format("rank {} hung: it had not ended {} s after rank {} had", failed_rank_,
+                      std::chrono::duration_cast<std::chrono::seconds>(request_.patience).count(), first_ended_->first);
     }
     if (failed_ && failed_at_ < limit) signal_all(SIGKILL);
   }
@@ -214,11 +229,12 @@ class Launcher {
   std::vector<pid_t> processes_;  // 0: has ended
   std::vector<int> codes_;
   std::vector<std::filesystem::file_time_type> logs_before_;
-  int handed_on_ = 0;
+  std::set<int> handed_on_;
+  std::optional<size_t> code_of_;  // the rank whose exit code is the launcher's; none: rank 0
   std::optional<std::string> failed_;
   size_t failed_rank_ = 0;
   Clock::time_point failed_at_;
-  std::optional<Clock::time_point> first_ended_at_;  // rank 0
+  std::optional<std::pair<size_t, Clock::time_point>> first_ended_;
 };
 
 }  // namespace

@@ -13,13 +13,14 @@ struct Launch {
   int64_t processes = 0;
   std::vector<std::string> command;  ///< the words of the command line, --launch among them
   std::filesystem::path output;      ///< the run folder, to say whose log to read
-  std::chrono::seconds patience{};   ///< with the others, once one has failed or rank 0 has finished
+  std::chrono::seconds patience{};   ///< with the others, once one has ended
 };
 
 /// Starts the processes with the environment that read_process_context() reads, and OMP_NUM_THREADS at their share of
-/// the cores unless it is set. Hands SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 on to them; ends them when one has
-/// failed or when this process dies. Returns the exit code: that of the first that failed (128 + the signal, if one
-/// killed it), else that of rank 0. UserError when a process cannot be started.
+/// the cores unless it is set. Hands SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 on to them; ends those that outlive
+/// another by `patience`, and all when this process dies. Returns the exit code: that of the first that failed (128 +
+/// the signal, if one killed it), else that of rank 0. A failure is told in the log, an end that was asked for is not.
+/// UserError when a process cannot be started.
 int launch(const Launch& request);
 
 }  // namespace capture
