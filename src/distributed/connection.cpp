@@ -4,6 +4,8 @@
 #define USE_DISTRIBUTED
 #include "connection.h"
 
+#include <ATen/ops/full.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/util/Logging.h>
 #include <fmt/format.h>
 
@@ -187,21 +189,29 @@ c10::intrusive_ptr<c10d::Store> ProcessGroup::Connection::keys_under(const char*
 }
 
 void ProcessGroup::Connection::use(at::Device device) {
+  std::string reason = "another rank cannot";
+  void* const symbol = device.is_cuda() ? cuda_function("capture_nccl.so", "capture_open_nccl", reason) : nullptr;
+  // NCCL waits for ever for a rank that does not come, so all say first that they will.
+  at::Tensor cannot = at::full({1}, symbol == nullptr ? 1 : 0, at::kInt);
+  maximum(cannot);
   if (!device.is_cuda()) return;
-  std::string reason;
-  void* const symbol = cuda_function("capture_nccl.so", "capture_open_nccl", reason);
-  if (symbol == nullptr) {
+  if (cannot.item<int>() != 0) {
     log::warn("the GPUs exchange their gradients through the CPUs, slowly: no NCCL ({})", reason);
     return;
   }
   const auto open = reinterpret_cast<decltype(&capture_open_nccl)>(symbol);
   run("connect the GPUs of", [&] {
-    // A lost process shows in the CPUs' calls first, whose message is the better one.
-    const auto timeout = timeout_ + std::chrono::minutes(1);
     for (const auto& [name, channel] :
          {std::pair("/gpu_calls", &device_calls_), std::pair("/gpu_sums", &device_sums_)}) {
-      open(keys_under(name), static_cast<int>(context_.rank), static_cast<int>(context_.world_size), timeout, *channel);
-      (*channel)->eagerConnectSingleDevice(device);
+      *channel = in_time(timeout_, [=, context = context_, timeout = timeout_, keys = keys_under(name)] {
+        c10::impl::getDeviceGuardImpl(device.type())->setDevice(device);
+        Channel opened;
+        // A lost process shows in the CPUs' calls first, whose message is the better one.
+        open(keys, static_cast<int>(context.rank), static_cast<int>(context.world_size),
+             timeout + std::chrono::minutes(1), opened);
+        opened->eagerConnectSingleDevice(device);
+        return opened;
+      });
     }
   });
 }

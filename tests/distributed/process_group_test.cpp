@@ -225,6 +225,15 @@ TEST(ProcessGroup, NamesTheRankThatStaysAway) {
   }
 }
 
+/// NCCL would wait for ever.
+TEST(ProcessGroup, NoRankStartsToUseItsDeviceAlone) {
+  const auto errors = errors_on_ranks(2, {}, [](const ProcessGroup& group) {
+    if (group.rank() == 1) throw UserError({.what = "there is no GPU"});
+    group.use(at::kCPU);
+  });
+  EXPECT_THAT(errors[0], HasSubstr("rank 1 of 2 ended: there is no GPU"));
+}
+
 TEST(ProcessGroup, PassesOnWhyARankEnded) {
   for (const int64_t failing : {0, 1}) {
     const auto errors = errors_on_ranks(3, {}, [&](const ProcessGroup& group) {
