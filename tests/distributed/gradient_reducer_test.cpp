@@ -2,6 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <thread>
 
 #include "distributed/on_ranks.h"
 
@@ -114,6 +121,79 @@ TEST(GradientReducer, CompressedGradientsAreTheSameOnEveryRank) {
         EXPECT_TRUE(all[0].equal(all[1]) && all[0].equal(all[2]));
       },
       options);
+}
+
+/// The identity. Its backward pass waits until `ready`, and notes whether it became so in time.
+struct Gate final : torch::autograd::Node {
+  Gate(std::function<bool()> of, bool& to) : ready(std::move(of)), opened(to) {}
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!(opened = ready()) && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    return std::move(gradients);
+  }
+
+  std::function<bool()> ready;
+  bool& opened;
+};
+
+/// The first parameter of a model has its gradient last. Its part of the backward pass begins when the sum of the last
+/// one's has arrived, which it never does where gradients travel at the end alone.
+TEST(GradientReducer, GradientsTravelWhileTheBackwardPassComputesOthers) {
+  on_ranks(2, [](const ProcessGroup& group) {
+    at::Tensor first = parameter(), last = parameter();
+    GradientReducer reducer(group, {first, last}, kSmallBuckets);
+    const float wanted_there = (wanted(0, 1) + wanted(1, 1))[0].item<float>() / 2;
+    bool opened = false;
+    const auto has_arrived = [&] {
+      const volatile float* sum = last.grad().defined() ? last.grad().const_data_ptr<float>() : nullptr;
+      return sum != nullptr && std::abs(*sum - wanted_there) < 1e-6F;
+    };
+    const at::Tensor product = first * wanted(group.rank(), 0);
+    auto gate = std::make_shared<Gate>(has_arrived, opened);
+    gate->set_next_edges(torch::autograd::collect_next_edges(product));
+    at::Tensor gated = product.detach();
+    torch::autograd::set_history(gated, gate);
+    reducer.begin();
+    (gated.sum() + (last * wanted(group.rank(), 1)).sum()).backward();
+    EXPECT_TRUE(opened);
+    reducer.finish();
+    expect_mean(first.grad(), {wanted(0, 0), wanted(1, 0)});
+  });
+}
+
+/// No step allocates a gradient anew.
+TEST(GradientReducer, GradientsLieInTheirBucketsStepAfterStep) {
+  on_ranks(2, [](const ProcessGroup& group) {
+    // In buckets of 1 MB the two small ones are side by side, the last first.
+    const at::Tensor large = parameter(), small = parameter(7), smaller = parameter(5);
+    const std::vector<at::Tensor> parameters = {large, small, smaller};
+    GradientReducer reducer(group, parameters, kSmallBuckets);
+    std::vector<const void*> places;
+    for (double step = 0; step < 4; ++step) {
+      reducer.begin();
+      std::vector<at::Tensor> gradients;
+      for (const auto& each : parameters) gradients.push_back(wanted(group.rank(), step, each.numel()));
+      backward(parameters, gradients);
+      for (const bool averaged : {false, true}) {
+        if (averaged) reducer.finish();
+        std::vector<const void*> here;
+        for (const auto& each : parameters) here.push_back(each.grad().const_data_ptr());
+        if (places.empty()) places = here;
+        EXPECT_EQ(here, places) << "step " << step;
+        EXPECT_TRUE(small.grad().is_alias_of(smaller.grad()));
+        EXPECT_EQ(small.grad().const_data_ptr<float>(), smaller.grad().const_data_ptr<float>() + 5);
+      }
+      // Steps clear gradients, or take them away.
+      for (const auto& each : parameters) {
+        if (step == 1) {
+          each.mutable_grad().zero_();
+        } else {
+          each.mutable_grad().reset();
+        }
+      }
+    }
+  });
 }
 
 TEST(GradientReducer, LeavesTheParametersAsTheyWere) {
