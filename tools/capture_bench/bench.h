@@ -27,6 +27,10 @@ HybridStreamModelOptions configured_model(const std::string& config);
 /// Seconds of each of `count` calls, after one that is not counted.
 std::vector<double> time_calls(int64_t count, const std::function<void()>& call);
 
+/// Seconds of one of `count` calls, their mean, after three that are not counted. Calls may return before their work is
+/// done; `all_done` waits for it, once before they begin and once after the last.
+double time_together(int64_t count, const std::function<void()>& call, const std::function<void()>& all_done);
+
 double median(std::vector<double> values);
 
 /// The most memory that this process has held, in MiB.

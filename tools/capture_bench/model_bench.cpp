@@ -1,6 +1,7 @@
 // One training step and one embedding pass of the model on synthetic pairs.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/device.h"
 #include "capture/tensor/runtime.h"
+#include "capture/train/batch_copier.h"
 #include "capture/train/flops.h"
 #include "capture/train/machine.h"
 #include "capture/train/optimizer.h"
@@ -41,7 +43,8 @@ struct Arguments {
 std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("--batch", arguments->batch, "Pairs a step.")->check(CLI::Range(1, 65536))->capture_default_str();
-  command->add_option("--steps", arguments->steps, "Steps to time, after one that is not.")
+  command
+      ->add_option("--steps", arguments->steps, "Steps to time, after one that is not; on a GPU together, after three.")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads inside an operation; 0: one a core.")
@@ -78,6 +81,7 @@ struct Bench {
       : arguments(given),
         runtime(tune_cpu_runtime(given.threads)),
         device(parse_device(given.device)),
+        copier(device),
         model(configured_model(given.config), 42),
         host(synthetic_batch(model->options(), given.batch, given.lengths, 42)) {
     model->recompute(given.recompute);
@@ -90,11 +94,15 @@ struct Bench {
     copy();
   }
 
-  /// The batch onto the device, as every step of a run has to do it.
+  /// The batch onto the device, as every step of a run has to do it: on a GPU beside the computation.
   void copy() {
     if (packed_inputs) return;
-    inputs = to(host.inputs, device);
-    targets = to(host.targets, device);
+    Batch batch;
+    batch.inputs = host.inputs;
+    batch.targets = host.targets;
+    copier.move(batch);
+    inputs = std::move(batch.inputs);
+    targets = std::move(batch.targets);
   }
 
   PretrainingLosses losses() const {
@@ -104,11 +112,18 @@ struct Bench {
 
   PairEmbeddings embeddings() const { return packed_inputs ? model->embed(*packed_inputs) : model->embed(inputs); }
 
-  /// Times the calls and prints a line, or where their time went.
+  /// Seconds of each call; on a GPU only their mean, for the host does not wait for it in between, as in a run.
+  std::vector<double> time(const std::function<void()>& call) const {
+    if (device.is_cpu()) return time_calls(arguments.steps, call);
+    const auto all_done = [&] { c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index()); };
+    return {time_together(arguments.steps, call, all_done)};
+  }
+
+  /// Times the calls, which must wait for nothing, and prints a line, or where their time went.
   void measure(const char* what, const std::function<void()>& call,
                const std::function<Json(double seconds)>& more) const {
     if (!arguments.breakdown) {
-      const auto seconds = time_calls(arguments.steps, call);
+      const auto seconds = time(call);
       print(what, seconds, more(median(seconds)));
       return;
     }
@@ -148,6 +163,7 @@ struct Bench {
   Arguments arguments;
   CpuRuntime runtime;
   at::Device device;
+  BatchCopier copier;
   HybridStreamModel model;
   SyntheticBatch host;
   PairBatch inputs;
@@ -158,9 +174,8 @@ struct Bench {
 void run_train(const Arguments& arguments) {
   Bench bench(arguments);
   Optimizer optimizer(named_parameters_of(*bench.model), {});
-  std::vector<double> losses;
+  PretrainingLosses result;
   const auto step = [&] {
-    PretrainingLosses result;
     bench.copy();
     {
       const AutocastScope autocast(bench.device, arguments.precision);
@@ -169,8 +184,7 @@ void run_train(const Arguments& arguments) {
     result.total.backward();
     optimizer.step(1.0, result.total.detach());
     optimizer.clear_gradients();
-    losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
-              result.contrastive.item<double>()};
+    result.total.reset();  // and the graph with it
   };
   bench.measure("train", step, [&](double seconds) {
     Batch batch;
@@ -178,6 +192,8 @@ void run_train(const Arguments& arguments) {
     batch.targets = bench.host.targets;
     const double tflops = 1e-12 * training_flops(bench.model->options(), {}, work_of(batch)) / seconds;
     const double peak = peak_tflops(bench.device, arguments.precision);
+    const std::vector<double> losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
+                                        result.contrastive.item<double>()};
     return Json{{"losses", losses}, {"tflops", tflops}, {"mfu", tflops / peak}};
   });
 }
@@ -186,14 +202,14 @@ void run_embed(const Arguments& arguments) {
   Bench bench(arguments);
   bench.model->eval();
   bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
-  double sum = 0.0;
+  at::Tensor sum;
   const auto embed = [&] {
     const c10::InferenceMode inference;
     bench.copy();
     const AutocastScope autocast(bench.device, arguments.precision);
-    sum = bench.embeddings().text_pooled.sum().item<double>();
+    sum = bench.embeddings().text_pooled.sum();
   };
-  bench.measure("embed", embed, [&](double) { return Json{{"checksum", sum}}; });
+  bench.measure("embed", embed, [&](double) { return Json{{"checksum", sum.item<double>()}}; });
 }
 
 }  // namespace

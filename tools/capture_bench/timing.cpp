@@ -7,8 +7,9 @@
 
 namespace capture {
 
+using Clock = std::chrono::steady_clock;
+
 std::vector<double> time_calls(int64_t count, const std::function<void()>& call) {
-  using Clock = std::chrono::steady_clock;
   call();
   std::vector<double> seconds;
   for (int64_t i = 0; i < count; ++i) {
@@ -17,6 +18,15 @@ std::vector<double> time_calls(int64_t count, const std::function<void()>& call)
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   return seconds;
+}
+
+double time_together(int64_t count, const std::function<void()>& call, const std::function<void()>& all_done) {
+  for (int i = 0; i < 3; ++i) call();
+  all_done();
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < count; ++i) call();
+  all_done();
+  return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(count);
 }
 
 double median(std::vector<double> values) {
