@@ -53,6 +53,10 @@ class GpuCheck(unittest.TestCase):
             self.assertGreater(report[training]["samples_per_s"], 0)
         self.assertTrue(pathlib.Path(report["training"]["trace"]).exists())
         self.assertEqual(report["graphs"]["losses_apart"], 0)
+        self.assertLess(report["training on two"]["losses_apart"], 1e-3)
+        self.assertIn("on one and on two: up to ", done.stdout)
+        for line in (report["training"], report["training on two"]):
+            self.assertLess(len(line["losses"]), line["steps"])  # some steps are between lines
         self.assertIn("CUDA graphs at batch 4: ", done.stdout)
         self.assertIn("| 4, recomputing |", done.stdout)
         self.assertIn("no step waited for the GPU", done.stdout)
