@@ -4,7 +4,7 @@ import re
 import subprocess
 import unittest
 
-from capture_train_test import BIN, TrainCase, setUpModule, tearDownModule  # noqa: F401: unittest calls the last two
+from train_case import BIN, TrainCase, setUpModule, tearDownModule  # noqa: F401: unittest calls the last two
 
 
 class Tuning(TrainCase):

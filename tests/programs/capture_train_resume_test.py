@@ -1,0 +1,139 @@
+"""capture_train interrupted at any moment and resumed: the run goes on as if nothing had happened."""
+import json
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from train_case import TrainCase, setUpModule, tearDownModule  # noqa: F401: unittest calls the last two
+
+
+class Interruptions(TrainCase):
+    def test_killed_at_any_moment_it_repeats_the_uninterrupted_run(self):
+        self.must_train("whole")
+        for steps in [3, 10, 21, 33]:
+            output = f"killed_{steps}"
+            process = self.start_and_wait(output, steps)
+            process.kill()
+            process.communicate()
+            self.must_train(output, "--resume", "auto")
+            self.assertSameRun("whole", output)
+
+    def test_killed_again_and_again(self):
+        self.must_train("whole")
+        draw = random.Random(5)
+        for _ in range(6):
+            process = subprocess.Popen(self.command("killed", "--resume", "auto"), stderr=subprocess.DEVNULL)
+            time.sleep(draw.uniform(0.05, 1.5))
+            process.kill()
+            process.wait()
+        self.must_train("killed", "--resume", "auto")
+        self.assertSameRun("whole", "killed")
+
+    def test_sigterm_ends_the_step_and_says_how_to_go_on(self):
+        self.must_train("whole")
+        for number in [signal.SIGTERM, signal.SIGINT]:
+            output = f"stopped_{number}"
+            process = self.start_and_wait(output, 12)
+            process.send_signal(number)
+            _, message = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + number, message)
+            self.assertIn("--resume auto", message)
+            self.must_train(output, "--resume", "auto")
+            self.assertSameRun("whole", output)
+
+    def test_a_log_that_nobody_reads_any_more_ends_no_run(self):
+        self.must_train("whole")
+        process = self.start_and_wait("unread", 12)
+        process.stderr.close()  # as when Ctrl-C ends `tee` too
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 128 + signal.SIGINT)
+        self.must_train("unread", "--resume", "auto")
+        self.assertSameRun("whole", "unread")
+
+    def test_a_stop_leaves_the_validation_that_is_due_to_the_next_run(self):
+        often = ["--set", "trainer.validation_interval=1"]
+        self.must_train("whole", *often)
+        process = self.start_and_wait("stopped", 12, *often)
+        process.terminate()
+        process.communicate(timeout=60)
+        state = json.loads((self.weights("stopped").parent / "state.json").read_text())["state"]
+        self.assertTrue(state["unmeasured"])
+        self.assertFalse([line for line in self.lines("stopped") if line["step"] == state["step"] and "validation" in line])
+        # A kill may fall between the validation and the checkpoint that knows of it.
+        with open(self.folder / "stopped/metrics.jsonl", "a") as metrics:
+            metrics.write(json.dumps({"step": state["step"], "validation": {}}, separators=(",", ":")) + "\n")
+        self.must_train("stopped", "--resume", "auto", *often)
+        self.assertSameRun("whole", "stopped")
+
+    def test_a_damaged_checkpoint_is_passed_over_by_name(self):
+        self.must_train("whole")
+        self.must_train("damaged", "--set", "trainer.keep_last=9")
+        for step, name in [(36, "model.safetensors"), (35, "state.json")]:
+            path = self.folder / f"damaged/checkpoints/step_{step}" / name
+            path.write_bytes(path.read_bytes()[:-20])
+        (self.folder / "damaged/checkpoints/step_99.writing").mkdir()
+        done = self.must_train("damaged", "--resume", "auto")
+        self.assertIn("step_36/model.safetensors", done.stderr)
+        self.assertIn("step_35/state.json", done.stderr)
+        self.assertSameRun("whole", "damaged")
+        self.assertFalse((self.folder / "damaged/checkpoints/step_99.writing").exists())
+        left = list((self.folder / "damaged/checkpoints").glob("step_*/optimizer.safetensors"))
+        for path in left:
+            path.write_bytes(path.read_bytes()[:-1])
+        self.refused(self.train("damaged", "--resume", "auto"), "damaged: holds no checkpoint that is whole", "start anew")
+        self.assertTrue(all(path.exists() for path in left))
+
+    def test_goes_on_from_a_checkpoint_of_another_folder(self):
+        self.must_train("whole", "--set", "trainer.keep_last=9")
+        self.must_train("fork", "--resume", f"{self.folder}/whole/checkpoints/step_21/")
+        self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
+        self.assertEqual([line for line in self.lines("whole") if line["step"] > 21], self.lines("fork"))
+        again = self.train("fork", "--resume", self.folder / "whole/checkpoints/step_21")
+        self.refused(again, "fork: holds a run of its own", "--resume auto")
+
+    def test_a_moved_folder_goes_on_with_its_own_tokenizer(self):
+        words = self.folder / "words.txt"
+        shutil.copy(self.data / "vocab.txt", words)
+        self.must_train("whole", "--set", "trainer.keep_last=9", "--set", f"tokenizer.file={words}")
+        moved = self.folder / "elsewhere/whole"
+        shutil.copytree(self.folder / "whole", moved, symlinks=True)
+        shutil.copytree(self.data / "train", self.folder / "elsewhere/train")
+        self.config = moved / "config.resolved.json"
+        resume = ["--resume", moved / "checkpoints/step_21", "--set", f'data.train=["{self.folder}/elsewhere/train"]']
+
+        words.unlink()
+        done = self.must_train("fork", *resume)
+        self.assertNotIn("differs", done.stderr)
+        self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
+        self.assertEqual((self.folder / "fork/vocab.txt").read_bytes(), (self.data / "vocab.txt").read_bytes())
+        self.must_train("renamed", *resume, "--set", f"tokenizer.file={self.data}/vocab.txt")
+        self.assertEqual(self.weights("whole").read_bytes(), self.weights("renamed").read_bytes())
+
+        pieces = (self.data / "vocab.txt").read_text().splitlines()
+        words.write_text("\n".join(pieces[:5] + pieces[:4:-1]) + "\n")
+        self.refused(self.train("other", *resume), "words.txt is not the one", "elsewhere/whole/vocab.txt")
+        words.unlink()
+        (moved / "vocab.txt").unlink()
+        self.refused(self.train("none", *resume), "words.txt", "No such file")
+
+    def test_changes_between_a_checkpoint_and_its_resumption_are_named(self):
+        self.must_train("run", "--set", "trainer.steps=7")
+        done = self.must_train("run", "--resume", "auto", "--set", "trainer.steps=9")
+        self.assertIn("trainer.steps was 7", done.stderr)
+        self.assertIn("trainer.steps was 7", (self.folder / "run/log.txt").read_text())
+        self.refused(self.train("run", "--resume", "auto", "--set", "model.width=32"), "model.width was 16")
+
+    def test_a_complete_run_is_left_alone(self):
+        self.must_train("run", "--set", "trainer.steps=4")
+        before = self.weights("run").read_bytes()
+        self.must_train("run", "--resume", "auto", "--set", "trainer.steps=4")
+        self.assertEqual(before, self.weights("run").read_bytes())
+        done = self.must_train("run", "--resume", "auto", "--set", "trainer.steps=3")
+        self.assertIn("done: 4 steps;", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
