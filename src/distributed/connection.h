@@ -25,8 +25,8 @@ class ProcessGroup::Connection {
   Connection(const ProcessContext& context, const DistributedOptions& options);
   ~Connection();
 
-  /// Opens channels between the GPUs, on every process at once. Where one process lacks NCCL or a GPU, all tensors travel
-  /// by way of host memory.
+  /// Opens channels between the GPUs, on every process at once. Where one process lacks NCCL or a GPU, all tensors
+  /// travel by way of host memory.
   void use(at::Device device);
 
   /// The device on which a message of such tensors travels.

@@ -52,8 +52,8 @@ class ProcessGroup {
   /// How many of so many things this process gets when they are dealt out in turn.
   int64_t share_of(int64_t things) const { return (things + world_size_ - 1 - rank_) / world_size_; }
 
-  /// Lets tensors on this process's GPU travel from GPU to GPU (NCCL), where all processes can, and makes it the current
-  /// one. All processes call it, those on a CPU too.
+  /// Lets tensors on this process's GPU travel from GPU to GPU (NCCL), where all processes can, and makes it the
+  /// current one. All processes call it, those on a CPU too.
   void use(at::Device device) const;
 
   /// Overwrites every tensor with rank 0's.
