@@ -23,8 +23,8 @@ void TimeLimit::add_step(Clock::time_point begin, Clock::time_point end) {
   longest_ = std::max(longest_, end - begin);
 }
 
-bool TimeLimit::is_near(Clock::time_point now) const {
-  return limit_ - now < longest_ + longest_ / 4 + checkpoint_;
+bool TimeLimit::is_near(Clock::time_point now, Clock::duration work) const {
+  return limit_ - now < work + work / 4 + checkpoint_;
 }
 
 }  // namespace capture

@@ -139,8 +139,9 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
   return at::cat({losses, norm.unsqueeze(0)});
 }
 
-std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
-                               const TrainConfig& config, at::Device device, const ProcessGroup& group) {
+std::optional<std::array<double, 4>> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
+                                              const TrainConfig& config, at::Device device, const ProcessGroup& group,
+                                              const StopQuestion& stopping) {
   const at::NoGradGuard no_gradient;
   const bool was_training = model->is_training();
   model->eval();
@@ -157,7 +158,11 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
                  .packed = packs(config, device)});
   // Sums of the three losses and the numbers of positions that they are means over.
   at::Tensor sums = at::zeros({6}, at::TensorOptions(device).dtype(at::kDouble));
+  bool stopped = false;
   while (const auto batch = loader.next()) {
+    // Every rank has as many batches, so all ask equally often.
+    stopped = stopping && stopping();
+    if (stopped) break;
     const AutocastScope autocast(device, config.trainer.precision);
     const auto loss = losses_of(*model, *batch, device, config.objective, group);
     const auto positions = positions_of(*batch, group);
@@ -166,13 +171,15 @@ std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, co
     sums += at::cat({means * counts, counts});
   }
   model->train(was_training);
+  if (stopped) return std::nullopt;
   sums = sums.cpu();
   group.sum(sums);
   const double* sum = sums.const_data_ptr<double>();
   const std::array<double, 3> means = {mean(sum[0], sum[3]), mean(sum[1], sum[4]), mean(sum[2], sum[5])};
   const auto& weight = config.objective;
-  return {weight.masked_tokens * means[0] + weight.masked_regions * means[1] + weight.contrastive * means[2], means[0],
-          means[1], means[2]};
+  const double total =
+      weight.masked_tokens * means[0] + weight.masked_regions * means[1] + weight.contrastive * means[2];
+  return std::array{total, means[0], means[1], means[2]};
 }
 
 }  // namespace capture

@@ -175,9 +175,8 @@ TrainOutcome Trainer::run() {
     log_.emplace(folder_.path(), step_, !unmeasured_);
     writer_.emplace(folder_.checkpoints(), config_.trainer.checkpoint_in_background);
   }
-  make_up_for_measurements();
-  int stopped_by = 0;
-  if (step_ < length_.total_steps && !is_out_of_patience()) {
+  make_up_for_measurements(stop);
+  if (step_ < length_.total_steps && stopped_by_ == 0 && !is_out_of_patience()) {
     if (log_) peak_tflops_ = peak_of(config_.trainer, parts_.device);
     StepProfiler profiler(group_.rank() == 0 ? config_.trainer.profile_steps : 0, parts_.device,
                           folder_.path() / "trace.json");
@@ -188,34 +187,37 @@ TrainOutcome Trainer::run() {
     const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
     ProgressBar progress("training", length_.total_steps * pairs, "samples");
     window_start_ = Clock::now();
-    while (step_ < length_.total_steps && stopped_by == 0 && !is_out_of_patience()) {
+    while (step_ < length_.total_steps && stopped_by_ == 0 && !is_out_of_patience()) {
       const auto begin = Clock::now();
       profiler.step([&] { take_step(loader); });
       notice_failed_save();
-      stopped_by = stop_of_any(stop);
+      is_to_stop(stop, time_limit_.is_near(Clock::now()));
       if (group_.rank() == 0) progress.update(step_ * pairs, note_);
-      if (after_step(stopped_by != 0)) progress.clear();
+      const bool paused = after_step(stop);
       time_limit_.add_step(begin, Clock::now());
+      if (!paused) continue;
+      progress.clear();
+      stop_after_pause(stop);
     }
   }
   finish_saves();
-  return outcome(stopped_by);
+  return outcome();
 }
 
-TrainOutcome Trainer::outcome(int stopped_by) const {
+TrainOutcome Trainer::outcome() const {
   TrainOutcome outcome{.step = step_,
                        .total_steps = length_.total_steps,
                        .end = RunEnd::complete,
                        .signal = 0,
                        .checkpoint = folder_.checkpoints().path_of(step_)};
-  if (step_ >= length_.total_steps) return outcome;
-  if (stopped_by == 0) {
+  if (step_ >= length_.total_steps && !unmeasured_) return outcome;
+  if (is_out_of_patience() && !unmeasured_) {
     outcome.end = RunEnd::patience;
-  } else if (stopped_by == kOutOfTime) {
+  } else if (stopped_by_ == kOutOfTime) {
     outcome.end = RunEnd::time_limit;
   } else {
     outcome.end = RunEnd::signal;
-    outcome.signal = stopped_by;
+    outcome.signal = stopped_by_;
   }
   return outcome;
 }
@@ -241,36 +243,32 @@ void Trainer::take_step(Loader& loader) {
   if (parts_.device.is_cpu()) settle_pending();
 }
 
-int Trainer::stop_of_any(const StopRequest& stop) const {
+bool Trainer::is_to_stop(const StopRequest& stop, bool late) {
   int own = stop.signal();
-  if (own == 0 && time_limit_.is_near(Clock::now())) own = kOutOfTime;
-  if (group_.alone()) return own;
-  return group_.gather(at::full({1}, own, at::kInt)).max().item<int>();
+  if (own == 0 && late) own = kOutOfTime;
+  stopped_by_ = group_.alone() ? own : group_.gather(at::full({1}, own, at::kInt)).max().item<int>();
+  return stopped_by_ != 0;
 }
 
-bool Trainer::after_step(bool stopping) {
+bool Trainer::after_step(const StopRequest& stop) {
   const bool last = step_ == length_.total_steps;
   const bool logs = step_ % config_.trainer.log_interval == 0 || last;
   const bool measures = validation_is_due() || evaluation_is_due();
-  const bool saves = stopping || is_due(config_.trainer.checkpoint_interval);
+  const bool saves = stopped_by_ != 0 || is_due(config_.trainer.checkpoint_interval);
   if (!logs && !measures && !saves) return false;
 
   settle_pending();
   if (logs) log_window();
   const auto paused = Clock::now();
-  // Who asks a run to stop gives it seconds: time for a checkpoint, not for a validation. The next run does that first.
-  unmeasured_ = measures && stopping && !last;
-  const bool improved = measures && !unmeasured_ && measure();
-  if (saves || improved || is_out_of_patience()) save(improved);
+  const bool improved = measures && measure(stop, /*within_limit=*/true);
+  if (saves || stopped_by_ != 0 || improved || is_out_of_patience()) save(improved);
   window_start_ += Clock::now() - paused;
   return measures || saves;
 }
 
-void Trainer::make_up_for_measurements() {
-  if (!unmeasured_) return;
-  const bool improved = measure();
-  unmeasured_ = false;
-  save(improved);
+void Trainer::stop_after_pause(const StopRequest& stop) {
+  if (stopped_by_ != 0 || step_ == length_.total_steps || is_out_of_patience()) return;
+  if (is_to_stop(stop, time_limit_.is_near(Clock::now())) && saved_ != step_) save(/*is_best=*/false);
 }
 
 }  // namespace capture

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
@@ -47,14 +49,50 @@ void Trainer::log_window() {
   window_start_ = Clock::now();
 }
 
-bool Trainer::measure() {
-  bool improved = validation_is_due() && log_validation();
-  if (evaluation_is_due() && log_evaluation()) improved = true;
+bool Trainer::measure(const StopRequest& stop, bool within_limit) {
+  // Who asks a run to stop gives it seconds: time for a checkpoint, not for a validation. The next run does that first.
+  unmeasured_ = true;
+  if (stopped_by_ != 0) return false;
+  auto asked = Clock::now();
+  Clock::duration longest{};
+  const StopQuestion stopping = [&] {
+    const auto now = Clock::now();
+    longest = std::max(longest, now - std::exchange(asked, now));
+    return is_to_stop(stop, within_limit && time_limit_.is_near(now, longest));
+  };
+  std::optional<std::array<double, 4>> losses;
+  std::optional<GalleryFigures> figures;
+  if (validation_is_due()) {
+    losses = validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_, stopping);
+  }
+  if (evaluation_is_due() && stopped_by_ == 0) {
+    figures = evaluate_(measured(), stopping);
+    if (!average_) model_->train();
+  }
+  if (stopped_by_ != 0) {
+    if (log_) log::info("step {}: asked to stop while measuring; the next run measures this step anew", step_);
+    return false;
+  }
+  // Only now, so that neither the log nor the best so far knows half of it.
+  unmeasured_ = false;
+  bool improved = losses && log_validation(*losses);
+  if (figures && log_evaluation(std::move(*figures))) improved = true;
   return improved;
 }
 
-bool Trainer::log_validation() {
-  const auto losses = validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_);
+void Trainer::make_up_for_measurements(const StopRequest& stop) {
+  if (!unmeasured_) return;
+  // Whatever the time limit: runs that each end before this is done would never come further.
+  const bool improved = measure(stop, /*within_limit=*/false);
+  if (stopped_by_ == 0) {
+    save(improved);
+    is_to_stop(stop, time_limit_.is_near(Clock::now()));
+  } else if (!std::filesystem::exists(folder_.checkpoints().path_of(step_))) {
+    save(/*is_best=*/false);  // that one is another run's
+  }
+}
+
+bool Trainer::log_validation(const std::array<double, 4>& losses) {
   const auto metric = static_cast<size_t>(config_.trainer.best_metric);
   const bool improved = metric < losses.size() && best_.add(losses[metric], step_);
   if (log_) {
@@ -65,9 +103,7 @@ bool Trainer::log_validation() {
   return improved;
 }
 
-bool Trainer::log_evaluation() {
-  GalleryFigures figures = evaluate_(measured());
-  if (!average_) model_->train();
+bool Trainer::log_evaluation(GalleryFigures figures) {
   // Processes on different hardware may round differently, and all must agree on what is the best.
   at::Tensor values = at::empty({static_cast<int64_t>(figures.size())}, at::kDouble);
   for (size_t i = 0; i < figures.size(); ++i) values[static_cast<int64_t>(i)] = figures[i].second;

@@ -19,6 +19,7 @@ int64_t Trainer::checkpoint_bytes() const {
 }
 
 void Trainer::save(bool is_best) {
+  saved_ = step_;
   if (!writer_) return;
   if (writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
   writer_->wait();

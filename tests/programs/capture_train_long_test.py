@@ -3,8 +3,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from small_model import small_config
@@ -149,6 +151,48 @@ class LongRuns(unittest.TestCase):
         self.assertEqual(self.files("timed")[0], "step_1")
         self.must_train("timed", "--set", "trainer.steps=6", "--resume", "auto")
         self.assertSameRun("timeless", "timed")
+
+    def stop_while_measuring(self, output, step, *arguments):
+        """Sends SIGTERM when the step is logged, which is just before it is measured."""
+        process = subprocess.Popen([BIN / "capture_train", "--config", self.config, "--output", self.home / output,
+                                    *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        metrics = self.home / output / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and f'{{"step":{step},' in metrics.read_text()):
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.001)
+        time.sleep(0.1)
+        process.terminate()
+        _, message = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM, message)
+        self.assertIn("asked to stop while measuring", message)
+
+    def test_a_stop_waits_for_no_measurement(self):
+        large = self.home / "large"
+        done = run("capture_data", "synth", "--output", large,
+                   *[text for name, value in {**WORLD, "gallery": 16000}.items() for text in (f"--{name}", value)])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        retrieval = ["--set", f'evaluation.gallery=["{large}/gallery"]', "--set", f'evaluation.queries=["{large}/queries"]',
+                     "--set", "evaluation.interval=3"]
+        for name, step, settings in [
+            ("validating", 3, ["--set", f'data.validation=["{large}/gallery"]']),
+            ("validating_last", 4, ["--set", f'data.validation=["{large}/gallery"]']),
+            ("validating_together", 3, ["--launch", 2, "--set", f'data.validation=["{large}/gallery"]']),
+            ("evaluating_together", 3, ["--launch", 2, *retrieval]),
+        ]:
+            settings += ["--set", "trainer.steps=4", "--set", "trainer.validation_interval=3"]
+            with self.subTest(name):
+                self.must_train(f"{name}_whole", *settings)
+                self.stop_while_measuring(name, step, *settings)
+                self.assertEqual(self.files(name)[0], f"step_{step}")
+                self.assertFalse([line for line in self.lines(name) if line["step"] == step and "loss" not in line])
+                self.must_train(name, *settings, "--resume", "auto")
+                self.assertSameRun(f"{name}_whole", name)
+                states = [json.loads((self.home / run / "checkpoints/step_4/state.json").read_text())["state"]
+                          for run in (name, f"{name}_whole")]
+                self.assertEqual(states[0], states[1])
 
     def test_processes_together_measure_and_stop_as_one(self):
         together = ["--launch", 2, "--set", "trainer.steps=4"]

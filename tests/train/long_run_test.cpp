@@ -23,6 +23,8 @@ TEST(TimeLimit, LeavesTimeForAStepLikeTheLongestAndACheckpoint) {
   limit.add_step(start + seconds(40), start + seconds(41));
   EXPECT_FALSE(limit.is_near(start + minutes(9) - seconds(1)));
   EXPECT_TRUE(limit.is_near(start + minutes(9) + seconds(1)));
+  EXPECT_FALSE(limit.is_near(start + minutes(10) - seconds(16), seconds(4)));
+  EXPECT_TRUE(limit.is_near(start + minutes(10) - seconds(14), seconds(4)));
   EXPECT_FALSE(TimeLimit(0, start, 1).is_near(start + std::chrono::hours(100000)));
 }
 

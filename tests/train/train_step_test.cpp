@@ -70,7 +70,7 @@ class TrainStepTest : public ::testing::Test {
 
   std::array<double, 4> validate_model() const {
     HybridStreamModel model(config_.model, 3);
-    return validate(model, *data_, letters_, config_, at::kCPU, {});
+    return validate(model, *data_, letters_, config_, at::kCPU, {}).value();
   }
 
   static void expect_same(const Result& actual, const Result& expected, double tolerance = 1e-5) {
@@ -184,15 +184,30 @@ TEST_F(TrainStepTest, ValidationIsTheSameWhateverTheBatchesAndRanks) {
   HybridStreamModel model(config_.model, 3);
   config_.objective.contrastive = 0;  // its mean does depend on the batches
   config_.loader.batch_size = 16;
-  const auto whole = validate(model, *data_, letters_, config_, at::kCPU, {});
+  const auto whole = validate(model, *data_, letters_, config_, at::kCPU, {}).value();
   EXPECT_GT(whole[1], 0);
   EXPECT_TRUE(model->is_training());
   on_ranks(2, [&](const ProcessGroup& group) {
     TrainConfig config = config_;
     config.loader.batch_size = 3;
     HybridStreamModel own(config.model, 3);
-    const auto parts = validate(own, *data_, letters_, config, at::kCPU, group);
+    const auto parts = validate(own, *data_, letters_, config, at::kCPU, group).value();
     for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(parts[i], whole[i], 1e-5);
+  });
+}
+
+TEST_F(TrainStepTest, ValidationIsLeftOnEveryRankWhenOneSaysSo) {
+  config_.loader.batch_size = 2;
+  on_ranks(2, [&](const ProcessGroup& group) {
+    HybridStreamModel model(config_.model, 3);
+    int asked = 0;
+    const auto stopping = [&] {
+      ++asked;
+      return group.gather(at::full({1}, group.rank() == 1 && asked == 3, at::kInt)).max().item<int>() != 0;
+    };
+    EXPECT_FALSE(validate(model, *data_, letters_, config_, at::kCPU, group, stopping));
+    EXPECT_EQ(asked, 3);
+    EXPECT_TRUE(model->is_training());
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -69,6 +70,9 @@ at::Tensor united(at::Tensor rows, const ProcessGroup& group) {
   return rows;
 }
 
+/// Thrown through embed() when the run is to stop.
+struct LeftOff {};
+
 GalleryFigures figures_of(const StrictResult& result) {
   const StrictMeans means = result.means(QueryGroup::all);
   const StrictScores& first = means.at.front();
@@ -92,15 +96,23 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
     require_fit(*data, config, data == &question->gallery ? "evaluation.gallery" : "evaluation.queries");
   }
   strict_result(question->truth, rank_by_chance(question->truth, depth, 1));
-  return [&parts, group, recipe, question, depth, options](HybridStreamModel& model) {
+  return [&parts, group, recipe, question, depth, options](
+             HybridStreamModel& model, const StopQuestion& stopping) -> std::optional<GalleryFigures> {
     const at::NoGradGuard no_gradient;
+    const auto leave_when_asked = [&](int64_t) {
+      if (stopping && stopping()) throw LeftOff();
+    };
     const auto vectors = [&](const Dataset& data, RecipeSide side) {
-      const PairEmbeddings found = embed(model, parts.device, data, *parts.tokenizer, options);
+      const PairEmbeddings found = embed(model, parts.device, data, *parts.tokenizer, options, leave_when_asked);
       return united(apply(recipe, side, found).to(parts.device), group);
     };
-    const at::Tensor gallery = vectors(question->gallery, RecipeSide::gallery);
-    const at::Tensor queries = vectors(question->queries, RecipeSide::query);
-    return figures_of(strict_result(question->truth, rank(queries, gallery, question->truth, {.depth = depth})));
+    try {
+      const at::Tensor gallery = vectors(question->gallery, RecipeSide::gallery);
+      const at::Tensor queries = vectors(question->queries, RecipeSide::query);
+      return figures_of(strict_result(question->truth, rank(queries, gallery, question->truth, {.depth = depth})));
+    } catch (const LeftOff&) {
+      return std::nullopt;
+    }
   };
 }
 

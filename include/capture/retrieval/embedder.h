@@ -38,7 +38,8 @@ struct EmbedderOptions {
 /// The most regions of one pair that the model gets to see: `max_regions`, or fewer when the dataset has fewer.
 int64_t kept_regions(const Dataset& dataset, int64_t max_regions);
 
-/// Called with the number of samples done.
+/// Called after every batch with the number of samples done; equally often on each of several processes. What it throws
+/// ends the pass and reaches the caller.
 using EmbedProgress = std::function<void(int64_t done)>;
 
 /// Embeds every sample's first view and first title, nothing masked. Row i belongs to sample i; values are float32 on

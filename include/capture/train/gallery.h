@@ -2,18 +2,22 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "capture/model/hybrid_stream.h"
+#include "capture/train/stop_request.h"
 
 namespace capture {
 
 /// Figures by name, each the better the higher: "mAP@10" is one of them.
 using GalleryFigures = std::vector<std::pair<std::string, double>>;
 
-/// Measures a model, which it may put into evaluation mode. All ranks call it together; rank 0's figures count.
-using GalleryEvaluation = std::function<GalleryFigures(HybridStreamModel& model)>;
+/// Measures a model, which it may put into evaluation mode. All ranks call it together; rank 0's figures count. There
+/// are none when `stopping` said yes.
+using GalleryEvaluation =
+    std::function<std::optional<GalleryFigures>(HybridStreamModel& model, const StopQuestion& stopping)>;
 
 }  // namespace capture

@@ -21,6 +21,9 @@ class StopRequest {
   int signal() const;
 };
 
+/// Asked between the batches of what takes long, by all processes together: whether to leave it. All get one answer.
+using StopQuestion = std::function<bool()>;
+
 /// Watches that a run which was asked to stop does so in time.
 class StopDeadline {
  public:

@@ -17,7 +17,10 @@ class TimeLimit {
   void add_step(Clock::time_point begin, Clock::time_point end);
 
   /// Whether another step as long as the longest so far, and then a checkpoint, might end past the limit.
-  bool is_near(Clock::time_point now) const;
+  bool is_near(Clock::time_point now) const { return is_near(now, longest_); }
+
+  /// The same for other work that takes so long.
+  bool is_near(Clock::time_point now, Clock::duration work) const;
 
  private:
   Clock::time_point limit_;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "capture/data/batch.h"
@@ -14,6 +15,7 @@
 #include "capture/train/config.h"
 #include "capture/train/optimizer.h"
 #include "capture/train/step_graphs.h"
+#include "capture/train/stop_request.h"
 
 namespace capture {
 
@@ -50,7 +52,9 @@ class TrainStep {
 };
 
 /// Mean losses over a dataset, masked the same way every time; the first four of Meter::kNames. Runs on every rank.
-std::array<double, 4> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
-                               const TrainConfig& config, at::Device device, const ProcessGroup& group);
+/// `stopping` is asked before every batch; there are no means when it said yes.
+std::optional<std::array<double, 4>> validate(HybridStreamModel& model, const Dataset& data, const Tokenizer& tokenizer,
+                                              const TrainConfig& config, at::Device device, const ProcessGroup& group,
+                                              const StopQuestion& stopping = {});
 
 }  // namespace capture

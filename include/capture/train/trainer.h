@@ -1,6 +1,7 @@
 // The training loop: steps, and what happens between them.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -73,9 +74,9 @@ class Trainer {
           TrainerSurroundings surroundings = {});
 
   /// Trains in the opened folder to the end, or until a signal (StopRequest), and leaves a checkpoint of the last
-  /// finished step; a validation that is due then is left to the next run. A checkpoint that cannot be written is a
-  /// warning, and a UserError when it is the last one. When a stop takes longer than trainer.stop_deadline_seconds, the
-  /// process ends here, with 128 + the signal's number.
+  /// finished step; what is to be measured then, and is not done yet, is left to the next run. A checkpoint that cannot
+  /// be written is a warning, and a UserError when it is the last one. When a stop takes longer than
+  /// trainer.stop_deadline_seconds, the process ends here, with 128 + the signal's number.
   TrainOutcome run();
 
  private:
@@ -95,27 +96,29 @@ class Trainer {
   LoaderPlan plan() const;
   RunPosition position() const;
   bool is_due(int64_t interval) const;
-  /// Why this or another process stops: the number of the signal that asked it to, or a number for the time limit; 0:
-  /// it does not.
-  int stop_of_any(const StopRequest& stop) const;
+  /// Whether this or another process stops, and so all do. `late`: on this one trainer.time_limit is near.
+  bool is_to_stop(const StopRequest& stop, bool late);
   bool validation_is_due() const;
   bool evaluation_is_due() const;
   bool is_out_of_patience() const;
   StepBatches batches_of(int64_t step) const;
 
-  TrainOutcome outcome(int stopped_by) const;
+  TrainOutcome outcome() const;
 
   void take_step(Loader& loader);
   /// Logs, validates and saves what is due. Returns whether it took a while.
-  bool after_step(bool stopping);
+  bool after_step(const StopRequest& stop);
+  /// A stop that came during such a while need not wait for another step.
+  void stop_after_pause(const StopRequest& stop);
   void settle_pending();
   void log_window();
-  /// Validates and evaluates, whatever is due. Returns whether this is the best so far.
-  bool measure();
+  /// Validates and evaluates, whatever is due: all of it or, when the run is to stop, nothing, and unmeasured_ says
+  /// which. Returns whether this is the best so far.
+  bool measure(const StopRequest& stop, bool within_limit);
   /// What a stop left undone.
-  void make_up_for_measurements();
-  bool log_validation();
-  bool log_evaluation();
+  void make_up_for_measurements(const StopRequest& stop);
+  bool log_validation(const std::array<double, 4>& losses);
+  bool log_evaluation(GalleryFigures figures);
   /// What a checkpoint writes, near enough.
   int64_t checkpoint_bytes() const;
   void save(bool is_best);
@@ -140,6 +143,8 @@ class Trainer {
   int64_t step_ = 0;         // finished
   double rate_ = 0;          // of the last step
   bool unmeasured_ = false;  // what was due after the last step is not done
+  int64_t saved_ = -1;       // the last step of which a checkpoint was begun
+  int stopped_by_ = 0;       // why the run stops: the number of a signal, or one for the time limit; 0: it does not
   Meter meter_;
   std::vector<Pending> pending_;  // finished steps whose values nobody has looked at
   BestSoFar best_;
