@@ -51,6 +51,12 @@ void CoBlockImpl::pack(at::ScalarType type, bool for_some) {
   }
 }
 
+void CoBlockImpl::unpack() {
+  out->unpack();
+  qkv->unpack();
+  for (PackedProduct* packed : {&queries_, &keys_values_, &up_, &down_}) *packed = {};
+}
+
 CoBlockImpl::Part CoBlockImpl::queries() const {
   const int64_t width = qkv->weight.size(1);
   return {qkv->weight.narrow(0, 0, width), qkv->bias.narrow(0, 0, width)};

@@ -307,6 +307,13 @@ void HybridStreamModelImpl::pack(at::ScalarType type) {
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_some=*/i + 1 == blocks.size());
 }
 
+void HybridStreamModelImpl::unpack() {
+  for (const auto& module : modules()) {
+    if (const auto linear = std::dynamic_pointer_cast<LinearImpl>(module)) linear->unpack();
+    if (const auto block = std::dynamic_pointer_cast<CoBlockImpl>(module)) block->unpack();
+  }
+}
+
 void HybridStreamModelImpl::recompute(Recompute which) {
   co_transformer->recomputes = which != Recompute::none;
   text_stream->recomputes = image_stream->recomputes = cross->recomputes = which == Recompute::all;

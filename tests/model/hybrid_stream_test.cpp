@@ -84,6 +84,10 @@ TEST(HybridStreamModel, PackedWeightsAreForTheirTypeWithoutGradientsUntilTheyCha
   expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
   packed->pack(at::kFloat);
   expect_same_embeddings(packed->embed(batch), plain->embed(batch));
+  packed->pack(at::kBFloat16);
+  packed->unpack();
+  const AutocastScope autocast(at::kCPU, Precision::bfloat16);
+  expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
 }
 
 /// Scores and predictions at rows, and the gradients of the sum of their squares.

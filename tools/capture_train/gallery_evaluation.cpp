@@ -70,6 +70,19 @@ at::Tensor united(at::Tensor rows, const ProcessGroup& group) {
   return rows;
 }
 
+/// Embedding packs weights. Those that are frozen would stay so, and the validations of this run would round
+/// differently from those of a resumed one.
+class UnpackedAfterwards {
+ public:
+  explicit UnpackedAfterwards(HybridStreamModel& model) : model_(model) {}
+  ~UnpackedAfterwards() { model_->unpack(); }
+  UnpackedAfterwards(const UnpackedAfterwards&) = delete;
+  UnpackedAfterwards& operator=(const UnpackedAfterwards&) = delete;
+
+ private:
+  HybridStreamModel& model_;
+};
+
 /// Thrown through embed() when the run is to stop.
 struct LeftOff {};
 
@@ -99,6 +112,7 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
   return [&parts, group, recipe, question, depth, options](
              HybridStreamModel& model, const StopQuestion& stopping) -> std::optional<GalleryFigures> {
     const at::NoGradGuard no_gradient;
+    const UnpackedAfterwards unpacked(model);
     const auto leave_when_asked = [&](int64_t) {
       if (stopping && stopping()) throw LeftOff();
     };

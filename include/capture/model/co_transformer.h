@@ -28,6 +28,7 @@ class CoBlockImpl : public torch::nn::Module {
 
   /// LinearImpl::pack for the products of forward(), or for those of forward_some().
   void pack(at::ScalarType type, bool for_some);
+  void unpack();
 
   LayerNorm norm_1 = nullptr;
   Linear qkv = nullptr;

@@ -80,6 +80,8 @@ class HybridStreamModelImpl : public torch::nn::Module {
   /// under autocast. They then take twice the memory, and each call less time. Does nothing on other devices, or when
   /// it was done and no weight changed.
   void pack(at::ScalarType type);
+  /// Gives those copies up: the model takes the memory, and rounds, as if pack() had never been called.
+  void unpack();
 
   /// From now on training recomputes these layers in its backward pass.
   void recompute(Recompute which);

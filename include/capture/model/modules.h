@@ -28,6 +28,8 @@ class LinearImpl : public torch::nn::Module {
 
   /// From now on products without gradients go through a packed copy of the weights, until these change.
   void pack(at::ScalarType type);
+  /// Gives the copy up.
+  void unpack() { packed_ = {}; }
 
   at::Tensor weight;  ///< [outputs, inputs]
   at::Tensor bias;    ///< [outputs]
