@@ -1,6 +1,7 @@
 #include "capture/train/bad_step.h"
 
 #include <cmath>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "capture/base/files.h"
 #include "capture/base/json.h"
 #include "capture/base/log.h"
+#include "capture/base/sentence.h"
 #include "capture/data/loader.h"
 #include "capture/train/bad_numbers.h"
 #include "capture/train/train_step.h"
@@ -26,16 +28,16 @@ struct Findings {
   std::string where;  // empty: nothing was found
   std::vector<std::string> culprits;
   Json batches = Json::array();  // ids
+  std::string failure;           // why there is no more
 };
 
-Findings examine(const TrainConfig& config, const TrainingParts& parts, const HybridStreamModel& model,
-                 const ProcessGroup& group, const StepBatches& step) {
+void examine(const TrainConfig& config, const TrainingParts& parts, const HybridStreamModel& model,
+             const ProcessGroup& group, const StepBatches& step, Findings& findings) {
   LoaderOptions options = config.loader;
   options.workers = 0;
   Loader loader(
       parts.training, *parts.tokenizer, options, config.masking,
       {.first_epoch = step.epoch, .first_batch = step.first, .rank = group.rank(), .world_size = group.world_size()});
-  Findings findings;
   for (int64_t i = 0; i < step.count; ++i) {
     const Batch batch = *loader.next();
     findings.batches.push_back(ids_of(parts.training, batch.samples));
@@ -48,7 +50,6 @@ Findings examine(const TrainConfig& config, const TrainingParts& parts, const Hy
     for (const int64_t row : bad->rows) samples.push_back(batch.samples[static_cast<size_t>(row)]);
     findings.culprits = ids_of(parts.training, samples);
   }
-  return findings;
 }
 
 std::string listed(const std::vector<std::string>& ids) {
@@ -58,7 +59,9 @@ std::string listed(const std::vector<std::string>& ids) {
 }
 
 void tell(const StepBatches& step, const Findings& findings, const std::string& file) {
-  if (findings.where.empty()) {
+  if (!findings.failure.empty()) {
+    log::warn("step {}: where its numbers went wrong cannot be found out: {}", step.step, findings.failure);
+  } else if (findings.where.empty()) {
     log::warn("step {}: run again, its batches gave finite numbers alone; the ids of its pairs are in {}", step.step,
               file);
   } else {
@@ -74,8 +77,14 @@ void tell(const StepBatches& step, const Findings& findings, const std::string& 
 void explain_bad_step(const TrainConfig& config, const TrainingParts& parts, const HybridStreamModel& model,
                       const ProcessGroup& group, const StepBatches& step, const Meter::Values& values,
                       const std::filesystem::path& folder) {
-  const Findings findings = examine(config, parts, model, group, step);
-  if (findings.where.empty() && group.rank() != 0) return;
+  Findings findings;
+  try {
+    examine(config, parts, model, group, step, findings);
+  } catch (const std::exception& error) {
+    // Beside recorded steps a GPU may lack the memory. The run skips this step, and does not end for want of its story.
+    findings.failure = sentence_of(error);
+  }
+  if (findings.where.empty() && findings.failure.empty() && group.rank() != 0) return;
   const std::string rank = group.rank() == 0 ? "" : ".rank" + std::to_string(group.rank());
   const auto file = folder / ("step_" + std::to_string(step.step) + rank + ".json");
   Json json = {{"step", step.step},

@@ -131,5 +131,17 @@ TEST_F(BadNumbersTest, AFileSaysWhatTheStepWasMadeOf) {
   EXPECT_EQ(json["masked_tokens"], 1.0);
 }
 
+TEST_F(BadNumbersTest, ARerunThatFailsIsAWarning) {
+  parameters_.at("region_embedding.feature.weight").set_data(at::zeros({3, 2}));  // fits no product
+  ASSERT_ANY_THROW(found(batch()));
+  ::testing::internal::CaptureStdout();
+  explain_bad_step(config_, parts_, model_, {}, {.step = 8, .epoch = 0, .first = 0, .count = 1}, {NAN, 1, 2, 3, 4},
+                   folder_ / "bad_steps");
+  EXPECT_NE(::testing::internal::GetCapturedStdout().find("cannot be found out: "), std::string::npos);
+  const Json json = read_json(folder_ / "bad_steps/step_8.json").root;
+  EXPECT_TRUE(json["first_bad_number"].is_null());
+  EXPECT_EQ(json["batches"][0].size(), 12);
+}
+
 }  // namespace
 }  // namespace capture

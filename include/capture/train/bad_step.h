@@ -23,7 +23,7 @@ struct StepBatches {
 /// Loads the step's batches again, looks for the first number in them that is not finite (find_bad_numbers) and says
 /// what it found: as a warning, and with the ids of all pairs in `folder`/step_N.json (of other processes than the
 /// first, and only where they found something: step_N.rankR.json). The weights are those of now, which on a CPU are the
-/// step's own, because a bad step changes nothing. A file that cannot be written is a warning.
+/// step's own, because a bad step changes nothing. A rerun that fails, and a file that cannot be written, are warnings.
 void explain_bad_step(const TrainConfig& config, const TrainingParts& parts, const HybridStreamModel& model,
                       const ProcessGroup& group, const StepBatches& step, const Meter::Values& values,
                       const std::filesystem::path& folder);
