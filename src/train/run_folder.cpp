@@ -101,6 +101,8 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
                      .hint = "go on with --resume auto, or choose another --output"});
   }
   if (resume == "never") return;
+  // Before its checkpoints are looked at: a process that is about to end may be writing its last one.
+  if (occupied) lock();
   if (resume != "auto") {
     start_ = checkpoint_at(resume);
     if (occupied && !fs::equivalent(run_of(*start_), path_, error)) {
@@ -122,9 +124,20 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
 RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
     : path_(std::move(path)), checkpoints_(path_ / "checkpoints"), start_(std::move(start)) {}
 
+void RunFolder::lock() {
+  lock_.emplace(path_, "training in");
+}
+
 void RunFolder::open() {
   make_folder(path_);
-  lock_.emplace(path_, "training in");
+  if (!lock_) {
+    lock();
+    if (is_run(path_)) {
+      throw UserError({.what = "has become the run of another process, which has ended",
+                       .where = path_.string(),
+                       .hint = "go on with --resume auto, or choose another --output"});
+    }
+  }
   sweep(path_);
   sweep(path_ / "bad_steps");
   checkpoints_.sweep();

@@ -73,5 +73,23 @@ TEST(RunFolder, BelongsToOneProcessAtATime) {
   RunFolder(folder.path("run"), "never").open();
 }
 
+TEST(RunFolder, IsLockedBeforeItsCheckpointsAreLookedAt) {
+  const testing::Folder folder;
+  make_folder(folder.path("run"));
+  folder.file("run/config.resolved.json", "{}");
+  const RunFolder first(folder.path("run"), "auto");
+  EXPECT_THAT([&] { RunFolder(folder.path("run"), "auto"); },
+              refusal("another process is training in the folder", "choose another folder"));
+}
+
+TEST(RunFolder, KeepsTheRunThatAnotherProcessMadeMeanwhile) {
+  const testing::Folder folder;
+  RunFolder late(folder.path("run"), "auto");
+  make_folder(folder.path("run/checkpoints/step_3"));
+  folder.file("run/config.resolved.json", "{}");
+  EXPECT_THAT([&] { late.open(); }, refusal("run: has become the run of another process", "--resume auto"));
+  EXPECT_TRUE(std::filesystem::exists(folder.path("run/checkpoints/step_3")));
+}
+
 }  // namespace
 }  // namespace capture

@@ -21,10 +21,11 @@ namespace capture {
 
 class RunFolder {
  public:
-  /// Says whether a run may start in `path`, without writing anything. `resume` is "never", "auto" or the path of a
-  /// checkpoint or of a run folder. UserError when the folder holds a run and `resume` is "never", when it holds
-  /// something that is no run, when the checkpoint asked for is missing or damaged, with "auto" when all that there are
-  /// are damaged, or when it is of another run than the one that the folder holds.
+  /// Says whether a run may start in `path`, without writing anything, and locks a run that is there (FolderLock).
+  /// `resume` is "never", "auto" or the path of a checkpoint or of a run folder. UserError when the folder holds a run
+  /// and `resume` is "never", when another process has it, when it holds something that is no run, when the checkpoint
+  /// asked for is missing or damaged, with "auto" when all that there are are damaged, or when it is of another run
+  /// than the one that the folder holds.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
@@ -32,14 +33,16 @@ class RunFolder {
   /// Where the run goes on from, if anywhere. With "auto", damaged checkpoints are passed over with a warning.
   const std::optional<Checkpoint>& start() const { return start_; }
 
-  /// Makes the folder, locks it (FolderLock) and removes what a killed process had begun to write. UserError when it
-  /// cannot be made or another process has it.
+  /// Makes the folder, locks it and removes what a killed process had begun to write. UserError when it cannot be made,
+  /// or when another process has it or has made it a run since it was looked at.
   void open();
 
   const std::filesystem::path& path() const { return path_; }
   CheckpointStore& checkpoints() { return checkpoints_; }
 
  private:
+  void lock();
+
   std::filesystem::path path_;
   CheckpointStore checkpoints_;
   std::optional<Checkpoint> start_;
