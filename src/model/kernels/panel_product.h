@@ -1,6 +1,6 @@
-// Products of large matrices, for x86-64 processors with AVX-512 and its bfloat16 instructions but without AMX. There
-// the libraries that LibTorch brings lose a quarter of the processor on products of a few hundred rows, and go over the
-// operands once more for every change of type.
+// Products of large matrices, for x86-64 processors with AVX-512 and its bfloat16 instructions, and AMX for bfloat16
+// where there is AMX. The libraries that LibTorch brings lose a quarter of such a processor or more on products of a
+// few hundred rows, and go over the operands once more for every change of type.
 //
 // Both factors are laid out in panels of as many lines as the registers take at once, number after number along the
 // sum: the first factor's all at once, the second's a few panels at a time, so that these stay in the second-level
@@ -46,8 +46,8 @@ struct PanelProduct {
   bool bfloat16;  ///< whether numbers are rounded to bfloat16 before they are multiplied
   Result result;
 
-  /// 32-bit words of a line: one number each, or two that are bfloat16.
-  int64_t words() const { return bfloat16 ? (depth + 1) / 2 : depth; }
+  /// 32-bit words of a line: one number each, or two that are bfloat16, and zeros where tiles need more.
+  int64_t words() const;
   int64_t row_panels() const;
   int64_t column_panels() const;
   int64_t row_words() const;     ///< of one panel of `rows`
@@ -67,6 +67,10 @@ struct PanelProduct {
   /// Into how many groups the column panels are best divided, a group being multiplied at once so that each row panel
   /// is fetched once for all of it, where `workers` share the groups.
   int64_t column_groups(int64_t workers) const;
+
+ private:
+  bool in_tiles() const;  ///< whether AMX multiplies
+  int64_t row_lines() const;
 };
 
 }  // namespace capture::kernels
