@@ -109,8 +109,7 @@ void tile(const PanelProduct& product, const uint32_t* rows, const uint32_t* col
     const int64_t from = column + part * 16;
     const __mmask16 mask = first_of(product.columns.lines - from);
     if (mask == 0) continue;
-    Numbers bias = {};
-    if (result.bias != nullptr) bias = _mm512_maskz_loadu_ps(mask, result.bias + from) * result.bias_scale;
+    const Numbers bias = bias_at(result, from, mask);
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kCount; ++i) put(result, row + i, from, sums[i][part], bias, mask);
   }

@@ -99,6 +99,12 @@ inline Numbers finished(Finish finish, Numbers numbers) {
   }
 }
 
+/// What is added to sixteen columns from `column` on.
+inline Numbers bias_at(const Result& result, int64_t column, __mmask16 mask) {
+  if (result.bias == nullptr) return {};
+  return _mm512_maskz_loadu_ps(mask, result.bias + column) * result.bias_scale;
+}
+
 /// Sixteen finished numbers of one row.
 inline void put(const Result& result, int64_t row, int64_t column, Numbers sums, Numbers bias, __mmask16 mask) {
   const Numbers numbers = finished(result.finish, _mm512_fmadd_ps(sums, _mm512_set1_ps(result.scale), bias));

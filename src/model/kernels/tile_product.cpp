@@ -86,16 +86,17 @@ void put_sums(const PanelProduct& product, const float* sums, int64_t row, int64
     const int64_t from = column + part * 16;
     const __mmask16 mask = first_of(product.columns.lines - from);
     if (mask == 0) continue;
-    Numbers bias = {};
-    if (result.bias != nullptr) bias = _mm512_maskz_loadu_ps(mask, result.bias + from) * result.bias_scale;
+    const Numbers bias = bias_at(result, from, mask);
     for (int64_t i = 0; i < count; ++i) {
       put(result, row + i, from, _mm512_load_ps(sums + i * kTileColumns + part * 16), bias, mask);
     }
   }
 }
 
-void multiply_all(const PanelProduct& product, int64_t begin, int64_t end, int64_t first, int64_t last,
-                  const uint32_t* row_panels, const uint32_t* column_panels, int64_t next) {
+}  // namespace
+
+void multiply_tiles(const PanelProduct& product, int64_t begin, int64_t end, int64_t first, int64_t last,
+                    const uint32_t* row_panels, const uint32_t* column_panels, int64_t next) {
   const TileShapes shapes;
   memory_fence();
   _tile_loadconfig(&shapes);
@@ -118,14 +119,7 @@ void multiply_all(const PanelProduct& product, int64_t begin, int64_t end, int64
   if (product.result.passing) finish_stores();
 }
 
-}  // namespace
-
 #pragma GCC pop_options
-
-void multiply_tiles(const PanelProduct& product, int64_t begin, int64_t end, int64_t first, int64_t last,
-                    const uint32_t* row_panels, const uint32_t* column_panels, int64_t next) {
-  multiply_all(product, begin, end, first, last, row_panels, column_panels, next);
-}
 
 }  // namespace capture::kernels
 
