@@ -101,7 +101,7 @@ inline Numbers finished(Finish finish, Numbers numbers) {
 
 /// What is added to sixteen columns from `column` on.
 inline Numbers bias_at(const Result& result, int64_t column, __mmask16 mask) {
-  if (result.bias == nullptr) return {};
+  if (result.bias == nullptr) return _mm512_setzero_ps();
   return _mm512_maskz_loadu_ps(mask, result.bias + column) * result.bias_scale;
 }
 
