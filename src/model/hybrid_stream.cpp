@@ -7,6 +7,7 @@
 #include "capture/model/initialise.h"
 #include "packed_dropout.h"
 #include "packed_rows.h"
+#include "plain_products.h"
 
 namespace capture {
 
@@ -163,6 +164,7 @@ at::Tensor HybridStreamModelImpl::joined(const States& states) const {
 }
 
 HybridStreamOutput HybridStreamModelImpl::forward(const PairBatch& batch) const {
+  const PlainProducts plain;
   HybridStreamOutput output;
   States states = embedded(batch);
   const auto text_of = [&] { return by_sequence(states.text, states.text_sequences); };
@@ -226,6 +228,7 @@ PretrainingOutput HybridStreamModelImpl::pretrain_from(States states, const at::
 
 PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const at::Tensor& token_rows,
                                                   const at::Tensor& region_rows) const {
+  const PlainProducts plain;
   return pretrain_from(embedded(batch), token_rows, region_rows);
 }
 
@@ -270,6 +273,7 @@ PairEmbeddings HybridStreamModelImpl::embed_from(States states) const {
 }
 
 PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
+  const PlainProducts plain;
   return embed_from(embedded(batch));
 }
 
@@ -285,6 +289,7 @@ PairEmbeddings HybridStreamModelImpl::project_from(States states) const {
 }
 
 PairEmbeddings HybridStreamModelImpl::project(const PairBatch& batch) const {
+  const PlainProducts plain;
   return project_from(embedded(batch));
 }
 

@@ -4,8 +4,8 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "capture/model/plain_products.h"
 #include "matrix_product.h"
+#include "plain_products.h"
 
 namespace capture {
 

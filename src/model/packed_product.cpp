@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "matrix_product.h"
+#include "plain_products.h"
 
 namespace capture {
 
@@ -76,7 +77,7 @@ bool PackedProduct::made_of(const at::Tensor& weight, at::ScalarType type) const
 }
 
 bool PackedProduct::serves(const at::Tensor& weight) const {
-  return weight_.defined() && !at::GradMode::is_enabled() && made_of(weight, current_type());
+  return !PlainProducts::wanted() && !at::GradMode::is_enabled() && made_of(weight, current_type());
 }
 
 at::Tensor PackedProduct::operator()(const at::Tensor& x, Activation activation) const {

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "capture/tensor/device.h"
+#include "plain_products.h"
 
 namespace capture {
 
@@ -64,7 +65,8 @@ struct Layer : torch::CustomClassHolder {
       : layer(std::move(function)),
         device(where),
         generator(where),
-        precision(at::autocast::is_autocast_enabled(where.type()) ? Precision::bfloat16 : Precision::float32) {}
+        precision(at::autocast::is_autocast_enabled(where.type()) ? Precision::bfloat16 : Precision::float32),
+        plain(PlainProducts::wanted()) {}
 
   /// Keeps a graph, the first time too, although that one is thrown away: what layers do may depend on whether
   /// anybody asks for gradients.
@@ -72,6 +74,8 @@ struct Layer : torch::CustomClassHolder {
     const at::AutoGradMode gradients(true);
     const AutocastScope autocast(device, precision);
     const NoAutocastCache no_cache;
+    std::optional<PlainProducts> in_plain_form;
+    if (plain) in_plain_form.emplace();
     return layer(inputs);
   }
 
@@ -87,6 +91,7 @@ struct Layer : torch::CustomClassHolder {
   at::Device device;
   GeneratorState generator;
   Precision precision;
+  bool plain;
 };
 
 struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {

@@ -29,16 +29,20 @@ void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokeniz
 }
 
 EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows)
-    : model_(model), device_(device), autocast_(device, options.precision), pooled_(options.pooled) {
+    : model_(model),
+      device_(device),
+      autocast_(device, options.precision),
+      packed_(options.packed && device.is_cpu()),
+      pooled_(options.pooled) {
   model_->eval();
-  model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
+  if (packed_) model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
   const auto zeros = [&] { return at::zeros({rows, model->options().projection_width}, at::kFloat); };
   all_ = {zeros(), zeros(), {}, {}};
   if (pooled_) std::tie(all_.text_pooled, all_.region_pooled) = std::tuple(zeros(), zeros());
 }
 
 void EmbeddingPass::add(const PairBatch& batch, std::span<const int64_t> rows) {
-  if (device_.is_cpu()) {
+  if (packed_) {
     add(packed(batch), rows);
     return;
   }

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "capture/model/plain_products.h"
 #include "layer_decay.h"
 #include "number_watch.h"
 
@@ -103,7 +102,6 @@ class Search {
     const MaskedTargets targets = to(some_targets(batch_, first, last), device_);
     at::Tensor total;
     {
-      const PlainProducts seen;
       NumberWatch watch(parameters_);
       const AutocastScope autocast(device_, precision_);
       total = pretraining_losses(*model_, inputs, targets, objective_).total;

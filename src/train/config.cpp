@@ -35,7 +35,8 @@ void TrainerOptions::visit(FieldVisitor& f) {
   f.choice("precision", precision, "Number format of matrix products; weights and losses stay float32.",
            Choices<Precision>{{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}});
   f.field("packed", packed,
-          "On the CPU, batches without padding and kernels of our own; false: padded batches, attended to by LibTorch. "
+          "On the CPU, batches without padding and kernels of our own; false: padded batches and LibTorch's operations "
+          "alone. "
           "Results are the same up to rounding and the places that dropout draws.");
   f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 4096});
   f.field("seed", seed, "Seed of initial weights and dropout (loader.seed: of order and masks).",

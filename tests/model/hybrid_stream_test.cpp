@@ -45,16 +45,15 @@ TEST(HybridStreamModel, EmbedEqualsThePlainWay) {
   for (const Layers& layers : kAllKinds) {
     SCOPED_TRACE(name(layers));
     HybridStreamModel model = model_of(layers);
-    HybridStreamModel packed = model_of(layers);
-    packed->pack(at::kFloat);
+    HybridStreamModel laid_out = model_of(layers);
+    laid_out->pack(at::kFloat);
     for (const PairBatch& batch :
          {small_batch(kTokens, kRegions), small_batch({6, 6}, {5, 5}), small_batch({6, 6}, {5, 3})}) {
       const PairEmbeddings expected = model->forward(batch).embeddings;
       expect_same_embeddings(model->embed(batch), expected);
       const at::NoGradGuard no_grad;
       expect_same_embeddings(model->embed(batch), expected);
-      expect_same_embeddings(packed->embed(batch), expected);
-      expect_same_embeddings(packed->forward(batch).embeddings, expected);
+      expect_same_embeddings(laid_out->embed(packed(batch)), expected);
       const PairEmbeddings projected = model->project(batch);
       expect_near(projected.text_projection, expected.text_projection, 2e-5, "project: text");
       expect_near(projected.region_projection, expected.region_projection, 2e-5, "project: regions");
@@ -65,29 +64,29 @@ TEST(HybridStreamModel, EmbedEqualsThePlainWay) {
 
 TEST(HybridStreamModel, PackedWeightsAreForTheirTypeWithoutGradientsUntilTheyChange) {
   const Layers layers{1, 1, 1, 2};
-  const PairBatch batch = small_batch(kTokens, kRegions);
-  HybridStreamModel plain = model_of(layers), packed = model_of(layers);
-  packed->pack(at::kBFloat16);
-  expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
+  const PackedBatch batch = packed(small_batch(kTokens, kRegions));
+  HybridStreamModel plain = model_of(layers), laid_out = model_of(layers);
+  laid_out->pack(at::kBFloat16);
+  expect_same_embeddings(laid_out->embed(batch), plain->embed(batch), 0);
   const at::NoGradGuard no_grad;
-  expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
+  expect_same_embeddings(laid_out->embed(batch), plain->embed(batch), 0);
   {
     const AutocastScope autocast(at::kCPU, Precision::bfloat16);
     const at::Tensor expected = plain->embed(batch).text_pooled.to(at::kFloat);
-    expect_near(packed->embed(batch).text_pooled.to(at::kFloat), expected, 0.1 * expected.abs().max().item<double>(),
+    expect_near(laid_out->embed(batch).text_pooled.to(at::kFloat), expected, 0.1 * expected.abs().max().item<double>(),
                 "bfloat16");
   }
-  packed->pack(at::kFloat);
-  for (const HybridStreamModel& model : {plain, packed}) {
+  laid_out->pack(at::kFloat);
+  for (const HybridStreamModel& model : {plain, laid_out}) {
     for (const auto& item : model->named_parameters()) item.value().add_(0.05);
   }
-  expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
-  packed->pack(at::kFloat);
-  expect_same_embeddings(packed->embed(batch), plain->embed(batch));
-  packed->pack(at::kBFloat16);
-  packed->unpack();
+  expect_same_embeddings(laid_out->embed(batch), plain->embed(batch), 0);
+  laid_out->pack(at::kFloat);
+  expect_same_embeddings(laid_out->embed(batch), plain->embed(batch));
+  laid_out->pack(at::kBFloat16);
+  laid_out->unpack();
   const AutocastScope autocast(at::kCPU, Precision::bfloat16);
-  expect_same_embeddings(packed->embed(batch), plain->embed(batch), 0);
+  expect_same_embeddings(laid_out->embed(batch), plain->embed(batch), 0);
 }
 
 /// Scores and predictions at rows, and the gradients of the sum of their squares.

@@ -1,21 +1,26 @@
 // The packed way through the model against the plain, padded one.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 
 #include "../../src/model/kernels/dropout.h"
+#include "../../src/model/kernels/panel_product.h"
 #include "../../src/model/packed_add_norm.h"
 #include "../../src/model/packed_dropout.h"
 #include "capture/model/attention.h"
 #include "capture/tensor/device.h"
 #include "capture/tensor/random.h"
 #include "golden/golden.h"
+#include "model/own_kernels.h"
 #include "model/small_model.h"
 
 namespace capture {
 namespace {
+
+using testing::IsEmpty;
+using testing::IsSupersetOf;
 
 /// Which tokens and regions are asked for in small_batch({5, 9, 2}, {4, 1, 7}): rows of the padded batch.
 MaskedTargets some_rows() {
@@ -106,10 +111,36 @@ TEST(PackedModel, EmbeddingsHaveTheGradientsOfThePaddedOnes) {
               gradients_of(model, [&] { return model->project(batch); }));
 }
 
+TEST(PackedModel, OursAreTheKernelsOfPackedBatchesAlone) {
+  HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
+  model->train();
+  const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
+  const MaskedTargets rows = some_rows();
+  const MaskedTargets tight_rows = packed(rows, batch);
+  for (const Recompute which : {Recompute::none, Recompute::all}) {
+    model->recompute(which);
+    const auto plain = own_kernels([&] {
+      mixed(model->pretrain(batch, rows.token_rows, rows.region_rows)).backward();
+      model->embed(batch).text_pooled.sum().backward();
+      model->project(batch).text_projection.sum().backward();
+    });
+    EXPECT_THAT(plain, IsEmpty());
+    const auto ours = own_kernels(
+        [&] { mixed(model->pretrain(packed(batch), tight_rows.token_rows, tight_rows.region_rows)).backward(); });
+    EXPECT_THAT(ours, IsSupersetOf({"capture::attention", "capture::attention_gradient", "capture::add_norm"}));
+    EXPECT_EQ(ours.contains("capture::product.weight_gradient"), kernels::has_panel_product());
+  }
+  model->eval();
+  model->pack(at::kFloat);
+  const at::NoGradGuard no_gradient;
+  EXPECT_THAT(own_kernels([&] { model->embed(batch); }), IsEmpty());
+  EXPECT_THAT(own_kernels([&] { model->forward(batch); }), IsEmpty());
+}
+
 TEST(PackedModel, MatchesThePublishedModel) {
   for (const auto& folder : golden_folders()) {
     SCOPED_TRACE(folder);
-    const Golden golden(folder);
+    Golden golden(folder);
     const PackedBatch batch = packed(golden.batch);
     const MaskedTargets targets = packed(golden.targets, golden.batch);
     const PretrainingOutput output = golden.model->pretrain(batch, targets.token_rows, targets.region_rows);
@@ -119,12 +150,17 @@ TEST(PackedModel, MatchesThePublishedModel) {
     expect_close(output.token_scores, rows(golden.io.tensor("mlm_logits"), golden.targets.token_rows), 1e-5, "mlm");
     expect_close(output.region_predictions, rows(golden.io.tensor("mrm_predictions"), golden.targets.region_rows), 1e-5,
                  "mrm");
+    const auto expect_embeddings = [&] {
+      const PairEmbeddings embeddings = golden.model->embed(batch);
+      expect_close(embeddings.text_projection, golden.io.tensor("text_projection"), 1e-5, "text_projection");
+      expect_close(embeddings.region_projection, golden.io.tensor("region_projection"), 1e-5, "region_projection");
+      expect_close(embeddings.text_pooled, golden.io.tensor("text_pooled"), 1e-5, "text_pooled");
+      expect_close(embeddings.region_pooled, golden.io.tensor("region_pooled"), 1e-5, "region_pooled");
+    };
     const at::NoGradGuard no_gradient;
-    const PairEmbeddings embeddings = golden.model->embed(batch);
-    expect_close(embeddings.text_projection, golden.io.tensor("text_projection"), 1e-5, "text_projection");
-    expect_close(embeddings.region_projection, golden.io.tensor("region_projection"), 1e-5, "region_projection");
-    expect_close(embeddings.text_pooled, golden.io.tensor("text_pooled"), 1e-5, "text_pooled");
-    expect_close(embeddings.region_pooled, golden.io.tensor("region_pooled"), 1e-5, "region_pooled");
+    expect_embeddings();
+    golden.model->pack(at::kFloat);
+    expect_embeddings();
   }
 }
 

@@ -10,6 +10,7 @@
 #include "capture/retrieval/recipe.h"
 #include "capture/tensor/safetensors.h"
 #include "embedding.h"
+#include "model/own_kernels.h"
 
 namespace capture {
 namespace {
@@ -22,6 +23,12 @@ TEST_F(EmbedderTest, NeitherBatchSizeNorWorkersChangeTheVectors) {
   EXPECT_EQ(alone.text_pooled.sizes(), at::IntArrayRef({23, 8}));
   expect_near(embedded({.batch_size = 7, .workers = 2}), alone, 1e-5);
   expect_near(embedded({.batch_size = 64, .workers = 1}), alone, 1e-5);
+}
+
+TEST_F(EmbedderTest, ThePlainPathGivesTheSameWithoutKernelsOfOurs) {
+  const PairEmbeddings expected = embedded({.batch_size = 5});
+  const auto heard = own_kernels([&] { expect_near(embedded({.batch_size = 5, .packed = false}), expected, 1e-5); });
+  EXPECT_TRUE(heard.empty()) << testing::PrintToString(heard);
 }
 
 TEST_F(EmbedderTest, ProcessesShareTheRowsAndLeaveTheOthersZero) {

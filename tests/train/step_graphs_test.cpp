@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "capture/data/loader.h"
-#include "capture/model/plain_products.h"
 #include "capture/tensor/device.h"
 #include "capture/train/batch_copier.h"
 #include "capture/train/train_step.h"
@@ -136,7 +135,6 @@ class StepGraphsTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   Letters letters_;
-  const PlainProducts plain_;  // a tape hears LibTorch's operations alone
   std::optional<Dataset> data_;
   TrainConfig config_;
   at::Device device_ = at::kCPU;

@@ -10,6 +10,7 @@
 #include "capture/train/meter.h"
 #include "capture/train/trainer.h"
 #include "distributed/on_ranks.h"
+#include "model/own_kernels.h"
 #include "small_training.h"
 
 namespace capture {
@@ -159,6 +160,17 @@ TEST_F(TrainStepTest, PackedBatchesTrainAsPaddedOnesDo) {
   EXPECT_FALSE(packs(config_, at::kCPU));
   config_.trainer.packed = true;
   EXPECT_FALSE(packs(config_, at::kCUDA));
+}
+
+TEST_F(TrainStepTest, NoneOfOurKernelsRunsOnThePlainPath) {
+  for (const bool packed : {false, true}) {
+    config_.trainer.packed = packed;
+    const auto heard = own_kernels([&] {
+      train(8);
+      validate_model();
+    });
+    EXPECT_EQ(heard.empty(), !packed) << ::testing::PrintToString(heard);
+  }
 }
 
 TEST_F(TrainStepTest, AStepWithoutAnythingMaskedIsNoStep) {

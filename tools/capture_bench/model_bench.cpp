@@ -201,7 +201,7 @@ void run_train(const Arguments& arguments) {
 void run_embed(const Arguments& arguments) {
   Bench bench(arguments);
   bench.model->eval();
-  bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
+  if (bench.packed_inputs) bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
   at::Tensor sum;
   const auto embed = [&] {
     const c10::InferenceMode inference;

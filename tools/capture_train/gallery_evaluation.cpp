@@ -60,6 +60,7 @@ EmbedderOptions embedder_options(const TrainConfig& config, const Recipe& recipe
           .max_regions = config.loader.max_regions,
           .precision = config.trainer.precision,
           .pooled = recipe.stage == RecipeStage::post,
+          .packed = config.trainer.packed,
           .rank = group.rank(),
           .world_size = group.world_size()};
 }

@@ -62,8 +62,9 @@ class HybridStreamModelImpl : public torch::nn::Module {
 
   /// What forward() and the heads give at the masked rows (MaskedTargets says how rows are counted), computing the end
   /// of the last block and the heads for those rows alone. The number of rows is a shape: nothing waits for a device.
-  /// A PackedBatch must be on the CPU; its results are those of the same pairs padded, up to rounding, in less time: no
-  /// filling is computed, and attention and LayerNorm run in kernels of our own.
+  /// A PairBatch is computed by LibTorch's operations alone, as in forward(). A PackedBatch must be on the CPU; its
+  /// results are those of the same pairs padded, up to rounding, in less time: no filling is computed, and products,
+  /// attention and LayerNorm run in kernels of our own.
   PretrainingOutput pretrain(const PairBatch& batch, const at::Tensor& token_rows, const at::Tensor& region_rows) const;
   PretrainingOutput pretrain(const PackedBatch& batch, const at::Tensor& token_rows,
                              const at::Tensor& region_rows) const;
@@ -76,9 +77,9 @@ class HybridStreamModelImpl : public torch::nn::Module {
   PairEmbeddings project(const PairBatch& batch) const;
   PairEmbeddings project(const PackedBatch& batch) const;
 
-  /// Lays the weights of embed() out for this CPU (see PackedProduct), for products in this type: kFloat, or kBFloat16
-  /// under autocast. They then take twice the memory, and each call less time. Does nothing on other devices, or when
-  /// it was done and no weight changed.
+  /// Lays the weights of embed(PackedBatch) out for this CPU (see PackedProduct), for products in this type: kFloat, or
+  /// kBFloat16 under autocast. They then take twice the memory, and each call less time. Does nothing on other devices,
+  /// or when it was done and no weight changed.
   void pack(at::ScalarType type);
   /// Gives those copies up: the model takes the memory, and rounds, as if pack() had never been called.
   void unpack();

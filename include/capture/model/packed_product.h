@@ -27,8 +27,8 @@ class PackedProduct {
   /// Whether it is of this type and was packed from the weight as it is now.
   bool made_of(const at::Tensor& weight, at::ScalarType type) const;
 
-  /// Whether it may stand in for a product with the weight here and now: it is made of it, nobody asks for gradients,
-  /// and products run in its type.
+  /// Whether it may stand in for a product with the weight here and now: it is made of it, nobody asks for gradients
+  /// or the plain form, and products run in its type.
   bool serves(const at::Tensor& weight) const;
 
   /// [..., inputs] → activation of [..., outputs], of the packed type.

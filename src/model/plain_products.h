@@ -1,4 +1,4 @@
-// Products that LibTorch computes, for whoever watches its operations: it does not see kernels of our own.
+// The plain form of the model: LibTorch's operations alone.
 #pragma once
 
 namespace capture {
