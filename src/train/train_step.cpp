@@ -5,11 +5,13 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 
 #include "capture/data/loader.h"
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/random.h"
+#include "capture/train/batch_copier.h"
 
 namespace capture {
 
@@ -156,23 +158,27 @@ std::optional<std::array<double, 4>> validate(HybridStreamModel& model, const Da
                  .world_size = group.world_size(),
                  .pin_memory = device.is_cuda(),
                  .packed = packs(config, device)});
-  // Sums of the three losses and the numbers of positions that they are means over.
-  at::Tensor sums = at::zeros({6}, at::TensorOptions(device).dtype(at::kDouble));
+  const BatchCopier copier(device);
+  // Of the three losses, and how many positions they are means over: known on the host, where nothing waits for a GPU.
+  at::Tensor losses = at::zeros({3}, at::TensorOptions(device).dtype(at::kDouble));
+  std::array<double, 3> counts{};
   bool stopped = false;
-  while (const auto batch = loader.next()) {
+  while (auto batch = loader.next()) {
     // Every rank has as many batches, so all ask equally often.
     stopped = stopping && stopping();
     if (stopped) break;
+    copier.move(*batch);
     const AutocastScope autocast(device, config.trainer.precision);
     const auto loss = losses_of(*model, *batch, device, config.objective, group);
     const auto positions = positions_of(*batch, group);
-    const at::Tensor counts = at::tensor(at::ArrayRef<double>(positions.data(), 3), at::kDouble).to(device);
-    const at::Tensor means = at::stack({loss.masked_tokens, loss.masked_regions, loss.contrastive}).to(at::kDouble);
-    sums += at::cat({means * counts, counts});
+    const auto whole = [](const at::Tensor& mean, double count) { return mean.to(at::kDouble) * count; };
+    losses += at::stack({whole(loss.masked_tokens, positions[0]), whole(loss.masked_regions, positions[1]),
+                         whole(loss.contrastive, positions[2])});
+    std::ranges::transform(counts, positions, counts.begin(), std::plus());
   }
   model->train(was_training);
   if (stopped) return std::nullopt;
-  sums = sums.cpu();
+  at::Tensor sums = at::cat({losses.cpu(), at::tensor(at::ArrayRef<double>(counts.data(), 3), at::kDouble)});
   group.sum(sums);
   const double* sum = sums.const_data_ptr<double>();
   const std::array<double, 3> means = {mean(sum[0], sum[3]), mean(sum[1], sum[4]), mean(sum[2], sum[5])};
