@@ -48,6 +48,12 @@ std::string advice(int error) {
       {.what = S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file", .where = path.string()});
 }
 
+constexpr std::string_view kAsideMark = ".part-";
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 class Descriptor {
  public:
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever before it could be refused.
@@ -140,7 +146,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   // Process id and count keep two writers of the same file from writing into one another's half-made copy.
   static std::atomic<uint64_t> count{0};
   aside_ = path_;
-  aside_ += ".part-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
+  aside_ += std::string(kAsideMark) + std::to_string(::getpid()) + "-" + std::to_string(count++);
   descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_on(path_, "create the file");
 }
@@ -149,6 +155,15 @@ AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
   ::unlink(aside_.c_str());
+}
+
+bool AtomicFile::is_aside(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const size_t mark = name.rfind(kAsideMark);
+  if (mark == std::string::npos || mark == 0) return false;
+  const std::string_view numbers = std::string_view(name).substr(mark + kAsideMark.size());
+  const size_t dash = numbers.find('-');
+  return dash != std::string_view::npos && is_number(numbers.substr(0, dash)) && is_number(numbers.substr(dash + 1));
 }
 
 void AtomicFile::fail(const char* doing) const {

@@ -84,6 +84,10 @@ StepProfiler::~StepProfiler() {
   }
 }
 
+std::array<std::filesystem::path, 2> StepProfiler::parts_of(const std::filesystem::path& file) {
+  return {file.string() + ".part", file.string() + ".part.tmp"};
+}
+
 void StepProfiler::step(const std::function<void()>& step) {
   if (left_ == 0 || passed_ < kWarmUp) {
     ++passed_;
@@ -111,7 +115,7 @@ void StepProfiler::start() {
 void StepProfiler::finish() {
   const auto recorded = profiler::disableProfiler();
   trace_.stop();
-  const std::filesystem::path part = file_.string() + ".part";
+  const std::filesystem::path part = parts_of(file_).front();
   recorded->save(part.string());
   Json trace = Json::parse(read_file(part), nullptr, /*allow_exceptions=*/false);
   std::filesystem::remove(part);

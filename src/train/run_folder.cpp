@@ -7,6 +7,7 @@
 #include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/train/config.h"
+#include "capture/train/profile.h"
 
 namespace capture {
 
@@ -18,10 +19,10 @@ bool is_run(const fs::path& path) {
   return fs::exists(path / "config.resolved.json");
 }
 
-/// A file that a killed process was writing (AtomicFile).
+/// A file that a killed process was writing.
 bool is_half_written(const fs::directory_entry& entry) {
   std::error_code error;
-  return entry.is_regular_file(error) && entry.path().filename().string().find(".part-") != std::string::npos;
+  return entry.is_regular_file(error) && AtomicFile::is_aside(entry.path());
 }
 
 /// Also true of a folder whose process was killed before it became a run folder.
@@ -140,6 +141,8 @@ void RunFolder::open() {
   }
   sweep(path_);
   sweep(path_ / "bad_steps");
+  std::error_code ignored;
+  for (const auto& part : StepProfiler::parts_of(trace())) fs::remove(part, ignored);
   checkpoints_.sweep();
   checkpoints_.drop_after(start_ ? start_->step : -1);
 }

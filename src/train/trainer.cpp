@@ -178,8 +178,7 @@ TrainOutcome Trainer::run() {
   make_up_for_measurements(stop);
   if (step_ < length_.total_steps && stopped_by_ == 0 && !is_out_of_patience()) {
     if (log_) peak_tflops_ = peak_of(config_.trainer, parts_.device);
-    StepProfiler profiler(group_.rank() == 0 ? config_.trainer.profile_steps : 0, parts_.device,
-                          folder_.path() / "trace.json");
+    StepProfiler profiler(group_.rank() == 0 ? config_.trainer.profile_steps : 0, parts_.device, folder_.trace());
     LoaderPlan loader_plan = plan();
     loader_plan.trace = profiler.trace();
     Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, loader_plan);

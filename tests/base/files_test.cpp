@@ -70,6 +70,20 @@ TEST(AtomicFile, LeavesNothingBehindWithoutCommit) {
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
+TEST(AtomicFile, KnowsTheNamesThatItWritesUnder) {
+  const Folder folder;
+  const AtomicFile file(folder.path("notes.part-1.txt"));
+  ASSERT_EQ(folder.names().size(), 1u);
+  EXPECT_TRUE(AtomicFile::is_aside(folder.path(folder.names().front())));
+  for (const char* name : {"metrics.jsonl.part-4711-0", "run.part-1/a.part-1-2"}) {
+    EXPECT_TRUE(AtomicFile::is_aside(name)) << name;
+  }
+  for (const char* name : {"notes.part-1.txt", "notes.part-1", "notes.part-1-", "notes.part--1", "notes.part-1-2.txt",
+                           "notes.part-1-2-3", "notes.part-a-1", ".part-1-2", "notespart-1-2", "a.part-1-2/notes"}) {
+    EXPECT_FALSE(AtomicFile::is_aside(name)) << name;
+  }
+}
+
 TEST(AtomicFile, LetsTwoWritersOfOneFileFinish) {
   const Folder folder;
   AtomicFile first(folder.path("out"));

@@ -48,6 +48,23 @@ TEST(RunFolder, SweepsWhatAKilledProcessHadBegunToWrite) {
   EXPECT_THAT([&] { RunFolder(folder.path("other"), "auto"); }, refusal("no run folder", "--output"));
 }
 
+TEST(RunFolder, SweepsItsOwnFilesAlone) {
+  const testing::Folder folder;
+  make_folder(folder.path("run"));
+  const std::vector<std::string> kept = {"config.resolved.json", "notes.part-1.txt", "notes.part-one-1", "trace.json"};
+  for (const auto& name : kept) folder.file("run/" + name, "{}");
+  for (const auto& name :
+       {"metrics.jsonl.part-12-0", "trace.json.part", "trace.json.part.tmp", "trace.json.part-3-4"}) {
+    folder.file(std::string("run/") + name, "{");
+  }
+  RunFolder(folder.path("run"), "auto").open();
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path("run"))) {
+    left.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(left, ::testing::UnorderedElementsAreArray(kept));
+}
+
 TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {
   EXPECT_NO_THROW(compare_processes(kWrittenByFour, 7, 4));
 }

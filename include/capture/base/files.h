@@ -44,6 +44,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  /// Whether a file has the name of one that is written aside, NAME.part-<process>-<count>: what a kill leaves behind.
+  static bool is_aside(const std::filesystem::path& path);
+
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   /// Overwrites `bytes.size()` bytes at `offset`, which must have been written before (a header filled in at the end).

@@ -3,6 +3,7 @@
 
 #include <c10/core/Device.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -27,6 +28,9 @@ class StepProfiler {
   ~StepProfiler();
   StepProfiler(const StepProfiler&) = delete;
   StepProfiler& operator=(const StepProfiler&) = delete;
+
+  /// What a kill may leave beside `file`: LibTorch's own trace, which is read back, and what LibTorch writes that into.
+  static std::array<std::filesystem::path, 2> parts_of(const std::filesystem::path& file);
 
   /// For the loader; null when nothing is (any longer) to be recorded.
   Trace* trace() { return left_ > 0 ? &trace_ : nullptr; }

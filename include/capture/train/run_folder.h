@@ -4,6 +4,7 @@
 //   vocab.txt             the tokenizer's file, copied; of sentencepiece, tokenizer.model
 //   log.txt               what the program said; log.rank1.txt, … what the other processes of the run said
 //   metrics.jsonl         one line a log step or validation
+//   trace.json            with trainer.profile_steps, what the recorded steps did
 //   events.out.tfevents.* the same for TensorBoard
 //   checkpoints/          see checkpoint.h
 #pragma once
@@ -38,6 +39,7 @@ class RunFolder {
   void open();
 
   const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path trace() const { return path_ / "trace.json"; }
   CheckpointStore& checkpoints() { return checkpoints_; }
 
  private:
