@@ -223,6 +223,11 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   file.commit();
 }
 
+bool is_there(const std::filesystem::path& path) noexcept {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0;
+}
+
 void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

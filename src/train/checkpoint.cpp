@@ -106,9 +106,21 @@ class Aside {
   bool done_ = false;
 };
 
-}  // namespace
+/// What is called "best" and is no link to a checkpoint.
+[[noreturn]] void in_the_way(const fs::path& best) {
+  throw UserError({.what = "is no link, and stands where a run keeps the one to its best checkpoint",
+                   .where = best.string(),
+                   .hint = "move it elsewhere"});
+}
 
-Checkpoint open_checkpoint(const fs::path& folder) {
+bool is_no_link(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(path, error);
+  return fs::exists(status) && !fs::is_symlink(status);
+}
+
+/// Verifies state.json alone, which has the checksums of the other files.
+Checkpoint read_state(const fs::path& folder) {
   Checkpoint checkpoint;
   checkpoint.folder = folder;
   const fs::path path = folder / "state.json";
@@ -127,6 +139,23 @@ Checkpoint open_checkpoint(const fs::path& folder) {
     throw UserError({.what = "the checkpoint has a format that this version does not read", .where = path.string()});
   }
   checkpoint.step = checkpoint.state.value("step", int64_t{-1});
+  return checkpoint;
+}
+
+bool is_whole(const fs::path& folder) {
+  try {
+    open_checkpoint(folder);
+    return true;
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const fs::path& folder) {
+  Checkpoint checkpoint = read_state(folder);
+  const fs::path path = folder / "state.json";
   const Json& checksums = checkpoint.state.contains("checksums") ? checkpoint.state["checksums"] : Json();
   for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
     if (!checksums.contains(name)) damaged(path, std::string("no checksum of ") + name);
@@ -188,15 +217,36 @@ void CheckpointStore::drop_after(int64_t step) const {
 
 void CheckpointStore::set_best(int64_t step) const {
   const fs::path aside = folder_ / (std::string("best") + kAside);
+  const fs::path best = folder_ / "best";
+  if (is_no_link(best)) in_the_way(best);
   std::error_code error;
-  fs::remove(aside, error);
+  fs::remove_all(aside, error);
   fs::create_directory_symlink(path_of(step).filename(), aside, error);
-  if (!error) fs::rename(aside, folder_ / "best", error);
+  if (!error) fs::rename(aside, best, error);
   if (error) {
-    throw UserError(
-        {.what = "cannot point at the best checkpoint: " + error.message(), .where = (folder_ / "best").string()});
+    throw UserError({.what = "cannot point at the best checkpoint: " + error.message(), .where = best.string()});
   }
   sync_folder(folder_);
+}
+
+std::optional<int64_t> CheckpointStore::mend_best() const {
+  const fs::path best = folder_ / "best";
+  if (!is_no_link(best)) return std::nullopt;
+  if (!is_there(best / "state.json")) in_the_way(best);
+  const int64_t step = read_state(best).step;
+  const fs::path own = path_of(step);
+  if (is_whole(own)) {
+    if (read_file(own / "state.json") != read_file(best / "state.json")) in_the_way(best);
+    discard(best);
+  } else {
+    open_checkpoint(best);
+    discard(own);
+    std::error_code error;
+    fs::rename(best, own, error);
+    if (error) throw UserError({.what = "cannot give it its name back: " + error.message(), .where = best.string()});
+  }
+  set_best(step);
+  return step;
 }
 
 std::optional<int64_t> CheckpointStore::best() const {

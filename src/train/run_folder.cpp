@@ -111,7 +111,9 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
                        .where = path_.string(),
                        .hint = "choose another --output, or go on with --resume auto"});
     }
+    if (occupied) mend_best();
   } else {
+    mend_best();
     start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
     // To start anew would remove them all, and perhaps it is only the disk that does not answer.
     if (!start_ && !checkpoints_.steps().empty()) {
@@ -127,6 +129,11 @@ RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
 
 void RunFolder::lock() {
   lock_.emplace(path_, "training in");
+}
+
+void RunFolder::mend_best() {
+  const auto step = checkpoints_.mend_best();
+  if (step) log::info("{} was a copy of step_{}: it is a link again", (path_ / "checkpoints/best").string(), *step);
 }
 
 void RunFolder::open() {

@@ -298,6 +298,16 @@ class ModelEvaluation(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue((copy / "eval" / "report.html").exists())
 
+    def test_the_best_of_a_run_that_was_copied_without_its_links_is_read(self):
+        copy = self.home / "unlinked"
+        shutil.copytree(self.home / "run", copy)
+        self.assertFalse((copy / "checkpoints/best").is_symlink())
+        before = sorted(copy.rglob("*"))
+        best, copied = (self.evaluate("--no-report", "--no-cache", source=["--run", run, "--checkpoint", "best"])[1]
+                        for run in [self.home / "run", copy])
+        self.assertEqual(copied["strict"], best["strict"])
+        self.assertEqual(before, sorted(copy.rglob("*")))
+
     def test_a_moved_run_brings_its_tokenizer(self):
         _, at_home = self.evaluate("--no-report")
         moved = self.home / "moved"

@@ -1,5 +1,6 @@
 """capture_train interrupted at any moment and resumed: the run goes on as if nothing had happened."""
 import json
+import os
 import random
 import shutil
 import signal
@@ -93,6 +94,28 @@ class Interruptions(TrainCase):
         self.assertEqual([line for line in self.lines("whole") if line["step"] > 21], self.lines("fork"))
         again = self.train("fork", "--resume", self.folder / "whole/checkpoints/step_21")
         self.refused(again, "fork: holds a run of its own", "--resume auto")
+
+    def test_a_folder_copied_without_its_links_goes_on(self):
+        self.must_train("whole")
+        process = self.start_and_wait("run", 21)
+        process.terminate()
+        process.communicate()
+        shutil.copytree(self.folder / "run", self.folder / "copy")
+        best = self.folder / "copy/checkpoints/best"
+        self.assertTrue(best.is_dir() and not best.is_symlink())
+        done = self.must_train("copy", "--resume", "auto")
+        self.assertIn("copy/checkpoints/best was a copy of step_", done.stderr)
+        self.assertNotIn("warning", done.stderr)
+        self.assertSameRun("whole", "copy")
+        for output in ["whole", "copy"]:
+            self.assertTrue((self.folder / output / "checkpoints/best").is_symlink())
+        self.assertEqual(os.readlink(best), os.readlink(self.folder / "whole/checkpoints/best"))
+        self.assertEqual(*({path.name for path in (self.folder / output / "checkpoints").iterdir()} for output in ["whole", "copy"]))
+
+        best.unlink()
+        best.write_text("a letter")
+        self.refused(self.train("copy", "--resume", "auto"), "copy/checkpoints/best: is no link", "move it elsewhere")
+        self.assertEqual(best.read_text(), "a letter")
 
     def test_a_moved_folder_goes_on_with_its_own_tokenizer(self):
         words = self.folder / "words.txt"

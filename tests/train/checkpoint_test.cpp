@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -58,6 +59,12 @@ class CheckpointTest : public ::testing::Test {
     std::string bytes = read_file(path);
     bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
     write_file(path, bytes);
+  }
+
+  /// As `cp -rL` and object stores do.
+  void copy_to_best(int64_t step) const {
+    fs::remove(folder_ / "best");
+    fs::copy(store_.path_of(step), folder_ / "best");
   }
 
   int64_t newest() {
@@ -204,6 +211,45 @@ TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
   EXPECT_THAT(store_.steps(), ElementsAre(10, 20));
   EXPECT_FALSE(store_.best());
   EXPECT_FALSE(fs::is_symlink(folder_ / "best"));
+}
+
+TEST_F(CheckpointTest, ABestThatWasCopiedWithoutItsLinkBecomesOneAgain) {
+  store_.set_best(20);
+  EXPECT_EQ(store_.mend_best(), std::nullopt);
+  const std::vector<std::function<void()>> happened = {[] {}, [this] { fs::remove_all(store_.path_of(20)); },
+                                                       [this] { damage(store_.path_of(20) / "model.safetensors"); }};
+  for (const auto& happen : happened) {
+    copy_to_best(20);
+    happen();
+    EXPECT_EQ(store_.mend_best(), 20);
+    EXPECT_TRUE(fs::is_symlink(folder_ / "best"));
+    EXPECT_EQ(open_checkpoint(folder_ / "best").step, 20);
+    EXPECT_THAT(store_.steps(), ElementsAre(10, 20, 30));
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 4);
+  }
+}
+
+TEST_F(CheckpointTest, WhatIsNoCopyOfACheckpointAndCalledBestStays) {
+  const fs::path best = folder_ / "best";
+  const auto stays = [&](const fs::path& file) {
+    EXPECT_THAT(testing::error_of([&] { store_.mend_best(); }), HasSubstr("best"));
+    EXPECT_THAT(testing::error_of([&] { store_.set_best(10); }), HasSubstr("move it elsewhere"));
+    EXPECT_TRUE(fs::is_regular_file(file)) << file;
+    EXPECT_TRUE(fs::exists(store_.path_of(20)));
+    fs::remove_all(best);
+  };
+  write_file(best, "a letter");
+  stays(best);
+  fs::create_directory(best);
+  write_file(best / "letter", "dear");
+  stays(best / "letter");
+  copy_to_best(20);
+  write_file(best / "state.json", read_file(best / "state.json") + "\n");  // of another run
+  stays(best / "model.safetensors");
+  copy_to_best(20);
+  damage(best / "model.safetensors");
+  damage(store_.path_of(20) / "model.safetensors");
+  stays(best / "model.safetensors");
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {

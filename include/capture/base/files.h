@@ -70,6 +70,10 @@ class AtomicFile {
 /// AtomicFile in one call.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+/// Whether the path leads to something. Never throws: what cannot be looked at (no permission, links in a circle, a
+/// name that is too long) counts as not there, and opening or making it says why.
+bool is_there(const std::filesystem::path& path) noexcept;
+
 /// Makes a folder and its parents. UserError, naming the first part that cannot be made, when it fails.
 void make_folder(const std::filesystem::path& path);
 

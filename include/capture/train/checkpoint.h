@@ -3,7 +3,8 @@
 //   checkpoints/step_400/model.safetensors      the parameters, under the model's own names
 //                        optimizer.safetensors  Optimizer::state()
 //                        state.json             checksums of the others, and everything else a run needs to go on
-//   checkpoints/best -> step_400                the best by the configured metric
+//   checkpoints/best -> step_400                the best by the configured metric; a folder in a copy made without
+//   links
 #pragma once
 
 #include <cstdint>
@@ -57,9 +58,14 @@ class CheckpointStore {
   /// Removes every checkpoint of a later step, whole or damaged: a run that goes back to `step` will write its own.
   void drop_after(int64_t step) const;
 
-  /// Points "best" at a step that was saved.
+  /// Points "best" at a step that was saved. UserError when something stands there that is no link.
   void set_best(int64_t step) const;
   std::optional<int64_t> best() const;
+  /// Makes "best" a link again where copying a run without its links has left a folder. The copied checkpoint goes, or
+  /// becomes the one of its step where that is missing or damaged. Returns its step; nothing where all is well.
+  /// UserError, with nothing changed, when "best" is neither a link nor a copy of a checkpoint of this run. For the one
+  /// process that owns the run.
+  std::optional<int64_t> mend_best() const;
 
   /// In ascending order.
   std::vector<int64_t> steps() const;

@@ -23,10 +23,11 @@ namespace capture {
 class RunFolder {
  public:
   /// Says whether a run may start in `path`, without writing anything, and locks a run that is there (FolderLock).
-  /// `resume` is "never", "auto" or the path of a checkpoint or of a run folder. UserError when the folder holds a run
-  /// and `resume` is "never", when another process has it, when it holds something that is no run, when the checkpoint
-  /// asked for is missing or damaged, with "auto" when all that there are are damaged, or when it is of another run
-  /// than the one that the folder holds.
+  /// Where that run goes on, a "best" that is a folder is made a link again (CheckpointStore::mend_best). `resume` is
+  /// "never", "auto" or the path of a checkpoint or of a run folder. UserError when the folder holds a run and `resume`
+  /// is "never", when another process has it, when it holds something that is no run, when the checkpoint asked for is
+  /// missing or damaged, with "auto" when all that there are are damaged, or when it is of another run than the one
+  /// that the folder holds.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
@@ -44,6 +45,7 @@ class RunFolder {
 
  private:
   void lock();
+  void mend_best();
 
   std::filesystem::path path_;
   CheckpointStore checkpoints_;

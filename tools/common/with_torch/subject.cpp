@@ -34,6 +34,9 @@ Checkpoint choose_checkpoint(const ModelArguments& arguments) {
   if (wanted == "newest") return newest(store, arguments.run);
   if (wanted == "best") {
     if (const auto step = store.best()) return open_checkpoint(store.path_of(*step));
+    const fs::path copy = arguments.run / "checkpoints/best";  // of a run that was copied without its links
+    std::error_code ignored;
+    if (fs::is_directory(copy, ignored)) return open_checkpoint(copy);
     throw UserError({.what = "the run kept no best checkpoint",
                      .where = arguments.run.string(),
                      .hint = "train with data.validation, or take the newest"});
