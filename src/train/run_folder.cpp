@@ -15,6 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of a run that was begun with another run's checkpoint.
+constexpr const char* kOriginFile = "begun_from.json";
+
 bool is_run(const fs::path& path) {
   return fs::exists(path / "config.resolved.json");
 }
@@ -28,7 +31,9 @@ bool is_half_written(const fs::directory_entry& entry) {
 /// Also true of a folder whose process was killed before it became a run folder.
 bool holds_nothing(const fs::path& path) {
   const auto is_begun = [](const fs::directory_entry& entry) {
-    return is_half_written(entry) && entry.path().filename().string().starts_with("config.resolved.json");
+    const std::string name = entry.path().filename().string();
+    return name == kOriginFile ||
+           (is_half_written(entry) && (name.starts_with("config.resolved.json") || name.starts_with(kOriginFile)));
   };
   std::error_code error;
   const fs::directory_iterator entries(path, error);
@@ -55,6 +60,23 @@ Checkpoint checkpoint_at(const fs::path& given) {
   throw UserError({.what = "holds no checkpoint to resume from",
                    .where = path.string(),
                    .allowed = "auto, never, a checkpoints/step_N folder, or a run folder"});
+}
+
+/// As it was given, so that a command is known again, wherever links in it lead by now.
+std::string full(const fs::path& given) {
+  std::error_code error;
+  const fs::path path = fs::absolute(given, error).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).string();
+}
+
+/// What the run in `folder` was begun with, when that was asked for as `resume`.
+std::optional<fs::path> origin_of(const fs::path& folder, const std::string& resume) {
+  if (!is_there(folder / kOriginFile)) return std::nullopt;
+  const Json origin = read_json(folder / kOriginFile).root;
+  if (!origin.is_object() || origin.value("resume", Json()) != full(resume)) return std::nullopt;
+  const Json checkpoint = origin.value("checkpoint", Json());
+  const bool is_left = checkpoint.is_string() && is_there(fs::path(checkpoint.get<std::string>()) / "state.json");
+  return is_left ? fs::path(checkpoint.get<std::string>()) : fs::path(resume);
 }
 
 void compare_key(const std::string& key, const Json& saved, const Json& now) {
@@ -104,23 +126,44 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
   if (resume == "never") return;
   // Before its checkpoints are looked at: a process that is about to end may be writing its last one.
   if (occupied) lock();
-  if (resume != "auto") {
-    start_ = checkpoint_at(resume);
-    if (occupied && !fs::equivalent(run_of(*start_), path_, error)) {
-      throw UserError({.what = "holds a run of its own, which one from " + start_->folder.string() + " would overwrite",
-                       .where = path_.string(),
-                       .hint = "choose another --output, or go on with --resume auto"});
-    }
-    if (occupied) mend_best();
+  if (resume == "auto") {
+    go_on();
   } else {
-    mend_best();
-    start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
-    // To start anew would remove them all, and perhaps it is only the disk that does not answer.
-    if (!start_ && !checkpoints_.steps().empty()) {
-      throw UserError({.what = "holds no checkpoint that is whole",
-                       .where = path_.string(),
-                       .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to start anew"});
+    start_from(resume, occupied);
+  }
+}
+
+void RunFolder::go_on() {
+  mend_best();
+  start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
+  // To start anew would remove them all, and perhaps it is only the disk that does not answer.
+  if (!start_ && !checkpoints_.steps().empty()) {
+    throw UserError({.what = "holds no checkpoint that is whole",
+                     .where = path_.string(),
+                     .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to start anew"});
+  }
+}
+
+void RunFolder::start_from(const std::string& resume, bool occupied) {
+  const auto origin = occupied ? origin_of(path_, resume) : std::nullopt;
+  if (origin) {
+    go_on();
+    if (start_) {
+      log::info("{} was begun from {}, and goes on from a checkpoint of its own", path_.string(), resume);
+      return;
     }
+  }
+  start_ = checkpoint_at(origin.value_or(resume));
+  std::error_code error;
+  if (occupied && fs::equivalent(run_of(*start_), path_, error)) {
+    mend_best();
+  } else if (occupied && !origin) {
+    throw UserError({.what = "holds a run of its own, which one from " + start_->folder.string() + " would overwrite",
+                     .where = path_.string(),
+                     .hint = "choose another --output, or go on with --resume auto"});
+  } else {
+    const fs::path folder = fs::canonical(start_->folder, error);  // "best" may soon be another one
+    origin_ = {{"resume", full(resume)}, {"checkpoint", (error ? start_->folder : folder).string()}};
   }
 }
 
@@ -152,6 +195,11 @@ void RunFolder::open() {
   for (const auto& part : StepProfiler::parts_of(trace())) fs::remove(part, ignored);
   checkpoints_.sweep();
   checkpoints_.drop_after(start_ ? start_->step : -1);
+  if (!origin_.is_null()) {
+    write_file(path_ / kOriginFile, to_text(origin_));
+  } else if (!start_) {
+    fs::remove(path_ / kOriginFile, ignored);  // of a process that was killed before its first checkpoint
+  }
 }
 
 fs::path run_of(const Checkpoint& checkpoint) {

@@ -92,8 +92,30 @@ class Interruptions(TrainCase):
         self.must_train("fork", "--resume", f"{self.folder}/whole/checkpoints/step_21/")
         self.assertEqual(self.weights("whole").read_bytes(), self.weights("fork").read_bytes())
         self.assertEqual([line for line in self.lines("whole") if line["step"] > 21], self.lines("fork"))
-        again = self.train("fork", "--resume", self.folder / "whole/checkpoints/step_21")
+        again = self.train("fork", "--resume", self.folder / "whole/checkpoints/step_28")
         self.refused(again, "fork: holds a run of its own", "--resume auto")
+
+    def test_the_command_that_began_a_run_from_another_goes_on_with_it(self):
+        self.must_train("whole", "--set", "trainer.keep_last=9")
+        command = ["--resume", self.folder / "whole/checkpoints/step_21"]
+        lines = [line for line in self.lines("whole") if line["step"] > 21]
+        for steps, ranks in [(24, []), (30, []), (30, ["--launch", 2, "--set", "loader.batch_size=2"])]:
+            output = f"fork_{steps}_{len(ranks)}"
+            process = self.start_and_wait(output, steps, *command, *ranks)
+            process.send_signal(signal.SIGTERM if ranks else signal.SIGKILL)  # a launcher's processes would outlive it
+            process.communicate()
+            saved = sorted(path.name for path in (self.folder / output / "checkpoints").glob("step_??"))
+            done = self.must_train(output, *command, *ranks)
+            said = f"{output} was begun from {command[1]}, and goes on from a checkpoint of its own"
+            self.assertEqual(said in done.stderr, bool(saved), done.stderr)
+            self.assertIn(f"going on after {(saved or ['step_21'])[-1].replace('_', ' ')} ", done.stderr)
+            if ranks:
+                self.assertEqual([line["step"] for line in lines], [line["step"] for line in self.lines(output)])
+                continue
+            self.assertEqual(self.weights("whole").read_bytes(), self.weights(output).read_bytes())
+            self.assertEqual(lines, self.lines(output))
+        again = self.must_train(output, *command, *ranks)
+        self.assertIn("done: 36 steps", again.stderr)
 
     def test_a_folder_copied_without_its_links_goes_on(self):
         self.must_train("whole")

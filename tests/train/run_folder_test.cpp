@@ -1,5 +1,6 @@
 #include "capture/train/run_folder.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -63,6 +64,53 @@ TEST(RunFolder, SweepsItsOwnFilesAlone) {
     left.push_back(entry.path().filename());
   }
   EXPECT_THAT(left, ::testing::UnorderedElementsAreArray(kept));
+}
+
+void save(const testing::Folder& folder, const std::string& run, int64_t step) {
+  const NamedTensors tensors = {{"w", at::ones({3})}};
+  CheckpointStore(folder.path(run + "/checkpoints"))
+      .save(step, {{"model.safetensors", tensors}, {"optimizer.safetensors", tensors}}, Json::object());
+  folder.file(run + "/config.resolved.json", "{}");
+}
+
+/// Opens a run as one that trains does, which is then killed before it saves anything.
+int64_t begin(const testing::Folder& folder, const std::string& run, const std::string& resume) {
+  RunFolder opened(folder.path(run), resume);
+  opened.open();
+  folder.file(run + "/config.resolved.json", "{}");
+  return opened.start() ? opened.start()->step : -1;
+}
+
+TEST(RunFolder, KnowsTheCommandThatBeganItFromAnotherRun) {
+  const testing::Folder folder;
+  save(folder, "other", 5);
+  const std::string other = folder.path("other");
+  EXPECT_EQ(begin(folder, "run", other), 5);
+  save(folder, "other", 6);
+  EXPECT_EQ(begin(folder, "run", other), 5) << "begun again from where it was begun";
+  save(folder, "run", 7);
+  std::filesystem::rename(other, folder.path("gone"));
+  EXPECT_EQ(begin(folder, "run", other + "/"), 7);
+  EXPECT_EQ(begin(folder, "run", "auto"), 7);
+  EXPECT_EQ(begin(folder, "run", other), 7);
+  EXPECT_EQ(begin(folder, "run", folder.path("run/checkpoints/step_7")), 7);
+  EXPECT_EQ(begin(folder, "run", other), 7);
+  EXPECT_THAT([&] { RunFolder(folder.path("run"), folder.path("gone")); },
+              refusal("run: holds a run of its own", "gone/checkpoints/step_6 would overwrite"));
+}
+
+TEST(RunFolder, IsNotBegunFromAnotherWhereItsFirstProcessWasKilledAndTheNextStartsAnew) {
+  const testing::Folder folder;
+  save(folder, "other", 5);
+  const std::string other = folder.path("other");
+  begin(folder, "run", other);
+  EXPECT_EQ(begin(folder, "run", "auto"), -1);
+  EXPECT_THAT([&] { RunFolder(folder.path("run"), other); }, refusal("holds a run of its own", "step_5"));
+
+  begin(folder, "early", other);
+  std::filesystem::remove(folder.path("early/config.resolved.json"));
+  EXPECT_EQ(begin(folder, "early", "never"), -1);
+  EXPECT_THAT([&] { RunFolder(folder.path("early"), other); }, refusal("holds a run of its own", "step_5"));
 }
 
 TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {

@@ -1,6 +1,7 @@
 // A run folder: who owns it, whether it may be written to, and which checkpoint a run goes on from.
 //
 //   config.resolved.json  the configuration as it was used; itself a --config
+//   begun_from.json       of a run that was begun from another's checkpoint: which, and how --resume named it
 //   vocab.txt             the tokenizer's file, copied; of sentencepiece, tokenizer.model
 //   log.txt               what the program said; log.rank1.txt, … what the other processes of the run said
 //   metrics.jsonl         one line a log step or validation
@@ -27,7 +28,8 @@ class RunFolder {
   /// "never", "auto" or the path of a checkpoint or of a run folder. UserError when the folder holds a run and `resume`
   /// is "never", when another process has it, when it holds something that is no run, when the checkpoint asked for is
   /// missing or damaged, with "auto" when all that there are are damaged, or when it is of another run than the one
-  /// that the folder holds.
+  /// that the folder holds. But a run that was begun from that path goes on from its own newest checkpoint, as with
+  /// "auto", and where it has none yet is begun again.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
@@ -45,11 +47,14 @@ class RunFolder {
 
  private:
   void lock();
+  void go_on();
+  void start_from(const std::string& resume, bool occupied);
   void mend_best();
 
   std::filesystem::path path_;
   CheckpointStore checkpoints_;
   std::optional<Checkpoint> start_;
+  Json origin_;  // what open() writes into begun_from.json, if anything
   std::optional<FolderLock> lock_;
 };
 
