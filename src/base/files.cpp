@@ -231,7 +231,8 @@ bool is_there(const std::filesystem::path& path) noexcept {
 void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error || !std::filesystem::is_directory(path)) {
+  const bool made = !error && std::filesystem::is_directory(path, error);
+  if (!made) {
     throw UserError(
         {.what = "cannot make the folder: " + (error ? error.message() : std::string("a file is in the way")),
          .where = path.string(),

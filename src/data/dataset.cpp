@@ -50,7 +50,8 @@ void add_indexed(const std::filesystem::path& folder, std::vector<Shard>& shards
                        .allowed = std::string("the shard that ") + kShardIndexFile + " names",
                        .hint = "fetch it again, or import again"});
     };
-    if (!std::filesystem::exists(path)) refuse("is missing");
+    std::error_code error;
+    if (!std::filesystem::exists(path, error) && !error) refuse("is missing");
     const Shard& shard = shards.emplace_back(path);
     if (shard.size() != entry.samples || shard.header().checksums_checksum != entry.checksum) {
       refuse("is another shard than when the index was written");
@@ -81,6 +82,7 @@ void add_shards(const std::filesystem::path& path, std::vector<Shard>& shards) {
       shards.emplace_back(path);
       return;
     }
+    if (error) throw UserError({.what = "cannot be looked at: " + error.message(), .where = path.string()});
     throw UserError({.what = "there is no such file or folder",
                      .where = path.string(),
                      .allowed = std::string("a *") + kShardSuffix + " file or a folder of them",

@@ -81,7 +81,7 @@ const fs::path& made(const fs::path& folder) {
 struct ShardSetWriter::Impl {
   Impl(fs::path where, ShardSetOptions options_given)
       : folder(std::move(where)), options(std::move(options_given)), lock(made(folder), "writing into") {
-    if (fs::exists(folder / kShardIndexFile) && !options.start_over) {
+    if (is_there(folder / kShardIndexFile) && !options.start_over) {
       go_on();
     } else {
       start();

@@ -71,7 +71,9 @@ void write_photo(const fs::path& path, std::span<const std::byte> bytes) {
 
 /// Whether all that the folder holds has a name that write_page gives: then it may be replaced.
 bool is_ours(const fs::path& folder) {
-  return std::ranges::all_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
+  std::error_code error;
+  const fs::directory_iterator entries(folder, error);
+  return !error && std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
     const std::string name = entry.path().filename().string();
     const bool photo = (name.starts_with('g') || name.starts_with('q')) && name.size() > 1 && std::isdigit(name[1]);
     return photo || name == kDataFile;
@@ -109,7 +111,7 @@ void write_page(const fs::path& path, const RenderedReport& page) {
   const fs::path aside = folder.string() + ".part-" + std::to_string(::getpid());
   if (!page.photos.empty() || !page.queries.empty()) {
     std::error_code error;
-    if (fs::exists(folder) && !(fs::is_directory(folder) && is_ours(folder))) {
+    if (is_there(folder) && !is_ours(folder)) {
       throw UserError({.what = "is in the way of the page's photos, and holds something else",
                        .where = folder.string(),
                        .hint = "move it, or give the page another name"});

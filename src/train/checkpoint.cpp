@@ -187,7 +187,7 @@ std::vector<int64_t> CheckpointStore::steps() const {
   std::vector<int64_t> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (const auto step = step_of(entry.path()); step && !entry.is_symlink()) found.push_back(*step);
+    if (const auto step = step_of(entry.path()); step && !entry.is_symlink(error)) found.push_back(*step);
   }
   std::ranges::sort(found);
   return found;
@@ -212,7 +212,7 @@ void CheckpointStore::drop_after(int64_t step) const {
     if (later > step) discard(path_of(later));
   }
   std::error_code ignored;
-  if (const auto pointed = best(); pointed && !fs::exists(path_of(*pointed))) fs::remove(folder_ / "best", ignored);
+  if (const auto pointed = best(); pointed && !is_there(path_of(*pointed))) fs::remove(folder_ / "best", ignored);
 }
 
 void CheckpointStore::set_best(int64_t step) const {

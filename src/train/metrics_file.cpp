@@ -24,7 +24,7 @@ std::string kept_lines(const std::string& text, const MetricsFile::Keeps& keeps)
 }  // namespace
 
 MetricsFile::MetricsFile(const std::filesystem::path& path, const Keeps& keeps) {
-  if (std::filesystem::exists(path)) {
+  if (is_there(path)) {
     const std::string text = read_file(path);
     const std::string kept = kept_lines(text, keeps);
     if (kept != text) write_file(path, kept);

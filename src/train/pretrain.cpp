@@ -78,11 +78,10 @@ std::unique_ptr<RunFolder> look_into(const TrainRequest& request, const ProcessG
 
 /// The file that the configuration names; where there is none, because a run folder was moved, the copy in the folder.
 std::string tokenizer_file(const TokenizerOptions& tokenizer, const RunFolder& folder) {
-  std::error_code ignored;
-  if (tokenizer.file.empty() || std::filesystem::exists(tokenizer.file, ignored)) return tokenizer.file;
+  if (tokenizer.file.empty() || is_there(tokenizer.file)) return tokenizer.file;
   const std::filesystem::path run = folder.start() ? run_of(*folder.start()) : folder.path();
   const std::filesystem::path copy = tokenizer_copy(run, tokenizer.type);
-  return std::filesystem::exists(copy, ignored) ? copy.string() : tokenizer.file;
+  return is_there(copy) ? copy.string() : tokenizer.file;
 }
 
 /// `file` is where the tokenizer was read from.

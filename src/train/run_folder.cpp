@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr const char* kOriginFile = "begun_from.json";
 
 bool is_run(const fs::path& path) {
-  return fs::exists(path / "config.resolved.json");
+  return is_there(path / "config.resolved.json");
 }
 
 /// A file that a killed process was writing.
@@ -37,7 +37,8 @@ bool holds_nothing(const fs::path& path) {
   };
   std::error_code error;
   const fs::directory_iterator entries(path, error);
-  return !error && std::ranges::all_of(entries, is_begun);
+  if (error) throw UserError({.what = "cannot look into the folder: " + error.message(), .where = path.string()});
+  return std::ranges::all_of(entries, is_begun);
 }
 
 void sweep(const fs::path& folder) {
@@ -52,7 +53,8 @@ void sweep(const fs::path& folder) {
 /// `given` may end with a slash, as shells complete it.
 Checkpoint checkpoint_at(const fs::path& given) {
   const fs::path path = given.has_filename() ? given : given.parent_path();
-  if (fs::exists(path / "state.json")) return open_checkpoint(path);
+  std::error_code error;  // what opening it will say
+  if (fs::exists(path / "state.json", error) || error) return open_checkpoint(path);
   const auto warn = [](const std::string& message) { log::warn("{}; trying the one before", message); };
   if (is_run(path)) {
     if (auto newest = CheckpointStore(path / "checkpoints").newest(warn)) return std::move(*newest);

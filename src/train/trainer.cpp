@@ -6,6 +6,7 @@
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
+#include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/data/sampler.h"
 #include "capture/model/weights.h"
@@ -29,7 +30,7 @@ constexpr int kOutOfTime = 1;
 /// A kill may come between a checkpoint and what points at it.
 void mend_pointer(const CheckpointStore& checkpoints, const BestSoFar& best) {
   const auto& place = best.place();
-  if (!place || checkpoints.best() == place->step || !std::filesystem::exists(checkpoints.path_of(place->step))) return;
+  if (!place || checkpoints.best() == place->step || !is_there(checkpoints.path_of(place->step))) return;
   checkpoints.set_best(place->step);
 }
 
@@ -116,7 +117,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
 
 void Trainer::restore_average(const Checkpoint& checkpoint) {
   if (group_.rank() == 0) {
-    if (std::filesystem::exists(checkpoint.average())) {
+    if (is_there(checkpoint.average())) {
       load_weights(SafetensorsFile(checkpoint.average()), *average_->model());
     } else {
       log::warn(

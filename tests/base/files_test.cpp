@@ -233,6 +233,17 @@ TEST(MappedFile, RefusesWhatIsNoFile) {
   EXPECT_THAT(error_of([&] { MappedFile("/dev/null"); }), HasSubstr("not a regular file"));
 }
 
+TEST(IsThere, NeverThrows) {
+  const Folder folder;
+  EXPECT_TRUE(is_there(folder.path("")));
+  EXPECT_TRUE(is_there(folder.file("file", "")));
+  std::filesystem::create_symlink("circle", folder.path("circle"));
+  for (const std::string& name : {std::string("none"), std::string("file/x"), std::string("circle"),
+                                  std::string("circle/x"), std::string(300, 'x')}) {
+    EXPECT_FALSE(is_there(folder.path(name))) << name;
+  }
+}
+
 TEST(MakeFolder, MakesParentsAndSaysWhatIsInTheWay) {
   const Folder folder;
   make_folder(folder.path("a/b/c"));

@@ -225,6 +225,37 @@ class BadInput(unittest.TestCase):
         left = [p for p in (self.work / "new").rglob("*") if p.name.startswith("step_") or ".part-" in p.name]
         self.assertEqual(left, [], "a checkpoint that is not whole was left")
 
+    # Paths that nobody can follow
+
+    def refused_path(self, path, reason):
+        for command in (["capture_train", "--config", "config.json", "--output", path],
+                        ["capture_train", "--config", "config.json", "--output", path, "--resume", "auto"],
+                        ["capture_train", "--config", "config.json", "--output", "new", "--resume", path],
+                        ["capture_train", "--config", "config.json", "--output", "new", "--init", path],
+                        ["capture_train", "--config", path, "--output", "new"],
+                        ["capture_train", "--config", "config.json", "--output", "new", "--set", f'data.train=["{path}"]'],
+                        ["capture_train", "--config", "config.json", "--output", "new", "--set", f"tokenizer.file={path}"],
+                        ["capture_eval", "--run", path, "--gallery", "train", "--queries", "train", "--output", "new"],
+                        ["capture_eval", "--run", "run", "--gallery", path, "--queries", "train", "--output", "new"],
+                        ["capture_eval", "--run", "run", "--gallery", "train", "--queries", "train", "--output", path],
+                        ["capture_eval", "compare", path, path],
+                        ["capture_search", "--run", path, "--gallery", "train", "--title", "Apple"],
+                        ["capture_search", "--run", "run", "--gallery", "train", "--photo", path],
+                        ["capture_data", "import-images", "--list", "list.jsonl", "--output", path],
+                        ["capture_data", "import-lmdb", path, "--output", "new"],
+                        ["capture_data", "inspect", path],
+                        ["capture_tokenizer", "train", "--titles", path, "--vocabulary-size", "120", "--output", "new"],
+                        ["capture_weights", "inspect", path]):
+            with self.subTest(" ".join(command).replace(path, path[:9])):
+                self.refused(command, path, reason)
+
+    def test_names_that_are_too_long(self):
+        self.refused_path("x" * 300, "File name too long")
+
+    def test_links_in_a_circle(self):
+        (self.work / "circle").symlink_to("circle")
+        self.refused_path("circle/x", "Too many levels of symbolic links")
+
     # Evaluation
 
     def evaluate(self, *parts, gallery="g1#####a#####u#####m#####A\ng2#####b#####u#####m#####B\n",
@@ -295,7 +326,9 @@ if __name__ == "__main__":
     if "--print" in sys.argv:
         sys.argv.remove("--print")
         result = unittest.main(exit=False, argv=[sys.argv[0]]).result
-        for name, command, text in PRINT:
+        firsts = {entry[0]: entry for entry in reversed(PRINT)}  # of a kind that many options share
+        for name, command, text in sorted(firsts.values()):
+            command, text = (re.sub(r"x{30,}", "xxx…", words) for words in (command, text))
             text = re.sub(r"\S*/capture_bad_input_\w+/\w+/", "", text)
             text = re.sub(r"\.part-\d+", ".part-4711", text)
             print(f"**{name[0].upper()}{name[1:]}**\n```\n$ {command}\n{text}\n```\n")

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
@@ -111,6 +112,34 @@ TEST(RunFolder, IsNotBegunFromAnotherWhereItsFirstProcessWasKilledAndTheNextStar
   std::filesystem::remove(folder.path("early/config.resolved.json"));
   EXPECT_EQ(begin(folder, "early", "never"), -1);
   EXPECT_THAT([&] { RunFolder(folder.path("early"), other); }, refusal("holds a run of its own", "step_5"));
+}
+
+/// While it lives, this process may not do what root may.
+class Nobody {
+ public:
+  Nobody() { EXPECT_EQ(::seteuid(is_root_ ? 65534 : ::geteuid()), 0); }
+  ~Nobody() { EXPECT_EQ(::seteuid(is_root_ ? 0 : ::geteuid()), 0); }
+  Nobody(const Nobody&) = delete;
+  Nobody& operator=(const Nobody&) = delete;
+
+ private:
+  bool is_root_ = ::geteuid() == 0;
+};
+
+TEST(RunFolder, SaysWhereItMayNotLook) {
+  const testing::Folder folder;
+  save(folder, "secret/run", 5);
+  std::filesystem::permissions(folder.path(""), std::filesystem::perms(0755));
+  std::filesystem::permissions(folder.path("secret"), std::filesystem::perms::none);
+  {
+    const Nobody nobody;
+    const std::string run = folder.path("secret/run");
+    EXPECT_THAT([&] { RunFolder(run, "auto").open(); }, refusal("secret/run: cannot make", "Permission denied"));
+    EXPECT_THAT([&] { RunFolder(folder.path("secret"), "never"); },
+                refusal("secret: cannot look", "Permission denied"));
+    EXPECT_THAT([&] { RunFolder(folder.path("new"), run); }, refusal("secret/run/state.json", "Permission denied"));
+  }
+  std::filesystem::permissions(folder.path("secret"), std::filesystem::perms(0755));
 }
 
 TEST(RunFolder, LeavesAChangedBatchOfTheSameProcessesToTheWarning) {

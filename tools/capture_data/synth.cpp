@@ -103,7 +103,7 @@ Written write_part(const Arguments& a, const SynthWorld& world, const Tokenizer&
 
 /// The vocabulary goes first: a world beside another's vocabulary would be no use to anybody.
 void write_vocabulary(const fs::path& path, const std::string& vocabulary, bool force) {
-  if (fs::exists(path) && !force && read_file(path) != vocabulary) {
+  if (is_there(path) && !force && read_file(path) != vocabulary) {
     throw UserError({.what = "is of another world, or was changed",
                      .where = path.string(),
                      .hint = "give that world's options, choose another folder, or replace this one with --force"});

@@ -81,7 +81,7 @@ class Gatherer {
       std::string name(1, kind);
       name.append(std::to_string(index)).append(extension);
       const auto path = run.folder / "report_files" / name;
-      if (!std::filesystem::exists(path)) continue;
+      if (!is_there(path)) continue;
       const std::string& bytes = photos_.emplace_back(read_file(path));
       item.thumbnail = std::as_bytes(std::span(bytes));
       return;

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 fs::path nearest_existing(const fs::path& path) {
   fs::path folder = fs::absolute(path).lexically_normal();
   std::error_code error;
-  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  while (!fs::exists(folder, error) && !error && folder.has_relative_path()) folder = folder.parent_path();
+  if (error) throw UserError({.what = "cannot be an output folder: " + error.message(), .where = path.string()});
   if (!fs::is_directory(folder, error)) {
     throw UserError({.what = "cannot be an output folder: " + folder.string() + " is a file", .where = path.string()});
   }
@@ -65,8 +66,8 @@ void OutputFolder::commit() {
   make_folder(path_);
   for (const std::string& name : folders_) {
     // Renaming cannot replace a folder that holds something; the old one goes when this object does.
-    if (fs::exists(path_ / name)) move(path_ / name, aside_ / (name + ".old"));
-    if (fs::exists(aside_ / name)) move(aside_ / name, path_ / name);
+    if (is_there(path_ / name)) move(path_ / name, aside_ / (name + ".old"));
+    if (is_there(aside_ / name)) move(aside_ / name, path_ / name);
   }
   for (const std::string& name : names_) move(aside_ / name, path_ / name);
   sync_folder(path_);

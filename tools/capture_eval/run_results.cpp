@@ -98,7 +98,11 @@ class Reader {
 
 fs::path results_folder(const fs::path& path) {
   for (const fs::path& folder : {path, path / "eval"}) {
-    if (fs::exists(folder / "per_query.jsonl") && fs::exists(folder / "metrics.json")) return folder;
+    if (is_there(folder / "per_query.jsonl") && is_there(folder / "metrics.json")) return folder;
+  }
+  std::error_code error;
+  if (!fs::exists(path, error) && error) {
+    throw UserError({.what = "cannot be looked at: " + error.message(), .where = path.string()});
   }
   throw UserError({.what = "holds no results: neither it nor its folder eval has metrics.json and per_query.jsonl",
                    .where = path.string(),
@@ -240,10 +244,10 @@ const Json* input_of(const RunResults& run, const char* name) {
 
 /// A file of the results: in the run's folder under `name`, or where metrics.json says it was read from.
 fs::path source(const RunResults& run, const char* name, const Json* input) {
-  if (fs::exists(run.folder / name)) return run.folder / name;
+  if (is_there(run.folder / name)) return run.folder / name;
   if (input == nullptr || !input->is_object()) return {};
   const fs::path file = input->value("file", std::string());
-  return !file.empty() && fs::exists(file) ? file : fs::path();
+  return !file.empty() && is_there(file) ? file : fs::path();
 }
 
 /// Whether a file from outside the run's folder is still the one that was measured.
@@ -269,7 +273,7 @@ std::optional<ProductList> read_gallery(const RunResults& run) {
 std::vector<ProductList> read_queries(const RunResults& run) {
   std::vector<ProductList> queries;
   const Json* lists = input_of(run, "query_lists");
-  const bool named = !fs::exists(run.folder / "query_list.txt") && lists != nullptr && lists->is_array();
+  const bool named = !is_there(run.folder / "query_list.txt") && lists != nullptr && lists->is_array();
   for (size_t i = 0; i < (named ? lists->size() : 1); ++i) {
     std::optional<ProductList> list = read_list(run, "query_list.txt", named ? &(*lists)[i] : nullptr);
     if (!list) return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   } catch (const UserError& error) {
     // The message may quote an id or a title of a file that anybody may have made.
     say("", one_line(error.what()).c_str());
+    return 1;
+  } catch (const std::filesystem::filesystem_error& error) {
+    say("", one_line(error.path1().string() + ": " + error.code().message()).c_str());
     return 1;
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) {

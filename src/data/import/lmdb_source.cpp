@@ -27,7 +27,8 @@ bool is_note(std::string_view key) {
 }
 
 std::filesystem::path file_of(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? path / "data.mdb" : path;
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) ? path / "data.mdb" : path;
 }
 
 class LmdbSource final : public RowSource {

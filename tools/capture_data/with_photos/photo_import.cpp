@@ -129,7 +129,7 @@ class PhotoImport {
   void settle_scaling() {
     if (!options_.fit_scaling && given_scaling_.empty()) return;
     const fs::path file = options_.output / kScalingFile;
-    if (!fs::exists(file)) {
+    if (!is_there(file)) {
       if (options_.fit_scaling && !fit_scaling(file)) return;
       if (!options_.fit_scaling) write_file(file, given_scaling_);
     }

@@ -98,7 +98,7 @@ ReportInput report_input(const Measured& measured) {
 }
 
 std::vector<ReportChart> training_charts(const std::filesystem::path& metrics) {
-  if (!std::filesystem::exists(metrics)) return {};
+  if (!is_there(metrics)) return {};
   const std::vector<Json> lines = read_lines(metrics);
   constexpr std::array kParts = {Curve{"contrastive", "contrastive"}, Curve{"masked_tokens", "masked tokens"},
                                  Curve{"masked_regions", "masked regions"}};

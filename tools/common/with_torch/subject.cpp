@@ -45,7 +45,7 @@ Checkpoint choose_checkpoint(const ModelArguments& arguments) {
 }
 
 fs::path average_of(const Checkpoint& checkpoint) {
-  if (fs::exists(checkpoint.average())) return checkpoint.average();
+  if (is_there(checkpoint.average())) return checkpoint.average();
   throw UserError({.what = "the checkpoint keeps no average of the weights",
                    .where = checkpoint.folder.string(),
                    .hint = "train with ema.decay above 0, or take --weights trained"});
@@ -54,14 +54,13 @@ fs::path average_of(const Checkpoint& checkpoint) {
 /// The run's own copy, or, of a run that has none, the file as it names it, or the same name under one of the folders
 /// above the run.
 std::string find_tokenizer(const fs::path& run, const TokenizerOptions& tokenizer) {
-  std::error_code ignored;
   const fs::path copy = tokenizer_copy(run, tokenizer.type);
-  if (fs::exists(copy, ignored)) return copy.string();
+  if (is_there(copy)) return copy.string();
   const std::string& file = tokenizer.file;
-  if (file.empty() || fs::exists(file, ignored) || fs::path(file).is_absolute()) return file;
+  if (file.empty() || is_there(file) || fs::path(file).is_absolute()) return file;
   const fs::path start = fs::absolute(run).lexically_normal();
   for (fs::path folder = start; folder.has_relative_path(); folder = folder.parent_path()) {
-    if (fs::exists(folder / file, ignored)) return (folder / file).string();
+    if (is_there(folder / file)) return (folder / file).string();
   }
   return file;
 }
@@ -79,7 +78,8 @@ std::optional<EmbeddingCache> cache_of(const ModelArguments& arguments) {
 
 void take_run(const ModelArguments& arguments, Subject& subject) {
   const fs::path file = arguments.run / "config.resolved.json";
-  if (!fs::exists(file)) {
+  std::error_code error;  // what reading the file will say
+  if (!fs::exists(file, error) && !error) {
     throw UserError({.what = "is no run folder: it has no config.resolved.json",
                      .where = arguments.run.string(),
                      .allowed = "a folder that capture_train wrote"});
