@@ -10,6 +10,24 @@
 
 namespace capture {
 
+namespace {
+
+std::optional<at::Device> gpu_of(const std::vector<TensorFile>& files) {
+  for (const auto& file : files) {
+    for (const auto& [name, tensor] : file.tensors) {
+      if (tensor.is_cuda()) return tensor.device();
+    }
+  }
+  return std::nullopt;
+}
+
+/// The stream that work on the tensors is queued on.
+c10::Stream stream_of(at::Device gpu) {
+  return c10::impl::VirtualGuardImpl(gpu.type()).getStream(gpu);
+}
+
+}  // namespace
+
 at::Tensor Snapshot::buffer_for(const at::Tensor& source, size_t file, size_t tensor) const {
   if (file < files_.size() && tensor < files_[file].tensors.size()) {
     const at::Tensor& kept = files_[file].tensors[tensor].second;
@@ -22,12 +40,10 @@ at::Tensor Snapshot::buffer_for(const at::Tensor& source, size_t file, size_t te
 void Snapshot::take(const std::vector<TensorFile>& files) {
   const at::NoGradGuard no_gradient;
   std::vector<TensorFile> copies;
-  std::optional<at::Device> gpu;
   for (size_t i = 0; i < files.size(); ++i) {
     TensorFile& copy = copies.emplace_back(TensorFile{.name = files[i].name, .metadata = files[i].metadata});
     for (size_t j = 0; j < files[i].tensors.size(); ++j) {
       const auto& [name, tensor] = files[i].tensors[j];
-      if (tensor.is_cuda()) gpu = tensor.device();
       at::Tensor buffer = buffer_for(tensor, i, j);
       buffer.copy_(tensor, /*non_blocking=*/true);
       copy.tensors.emplace_back(name, std::move(buffer));
@@ -35,9 +51,10 @@ void Snapshot::take(const std::vector<TensorFile>& files) {
   }
   files_ = std::move(copies);
   copied_.reset();
+  const auto gpu = gpu_of(files);
   if (!gpu) return;
   copied_.emplace(gpu->type());
-  copied_->record(c10::impl::VirtualGuardImpl(gpu->type()).getStream(*gpu));
+  copied_->record(stream_of(*gpu));
 }
 
 const std::vector<TensorFile>& Snapshot::files() {
@@ -53,29 +70,24 @@ CheckpointWriter::~CheckpointWriter() = default;  // joins the thread
 
 void CheckpointWriter::save(CheckpointJob job) {
   wait();
-  if (!in_background_) {
-    write(
-        job, [&]() -> const auto& { return job.files; });
-    return;
+  if (in_background_) {
+    snapshot_.take(job.files);
+    job.files.clear();
+  } else if (const auto gpu = gpu_of(job.files)) {
+    stream_of(*gpu).synchronize();  // the thread has a stream of its own
   }
-  snapshot_.take(job.files);
-  job.files.clear();
   {
     const std::scoped_lock lock(mutex_);
     busy_ = true;
   }
-  thread_ = std::jthread([this, job = std::move(job)] {
-    write(
-        job, [this]() -> const auto& { return snapshot_.files(); });
-  });
+  thread_ = std::jthread([this, job = std::move(job)] { write(job); });
 }
 
-template <class Files>
-void CheckpointWriter::write(const CheckpointJob& job, const Files& files) {
+void CheckpointWriter::write(const CheckpointJob& job) {
   std::exception_ptr failure;
   try {
     if (job.first) job.first();
-    store_.save(job.step, files(), job.state);
+    store_.save(job.step, in_background_ ? snapshot_.files() : job.files, job.state);
     if (job.is_best) store_.set_best(job.step);
     store_.prune(job.keep_last);
   } catch (...) {

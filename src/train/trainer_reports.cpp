@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "capture/base/error.h"
-#include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/train/machine.h"
 #include "capture/train/trainer.h"
@@ -88,7 +87,7 @@ void Trainer::make_up_for_measurements(const StopRequest& stop) {
   if (stopped_by_ == 0) {
     save(improved);
     is_to_stop(stop, time_limit_.is_near(Clock::now()));
-  } else if (!is_there(folder_.checkpoints().path_of(step_))) {
+  } else if (!is_kept()) {
     save(/*is_best=*/false);  // that one is another run's
   }
 }

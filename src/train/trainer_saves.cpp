@@ -1,15 +1,24 @@
 // What the training loop leaves behind: the trainer's half that saves, and that gives up.
 #include <ATen/ATen.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
 
 #include "capture/base/error.h"
+#include "capture/base/files.h"
 #include "capture/base/log.h"
 #include "capture/model/weights.h"
 #include "capture/train/trainer.h"
 
 namespace capture {
+
+namespace {
+
+/// How often rank 0 tells the others that it is still writing: the shortest distributed.timeout_seconds is 1.
+constexpr auto kHeartbeat = std::chrono::milliseconds(250);
+
+}  // namespace
 
 int64_t Trainer::checkpoint_bytes() const {
   int64_t bytes = 0;
@@ -20,10 +29,14 @@ int64_t Trainer::checkpoint_bytes() const {
 
 void Trainer::save(bool is_best) {
   saved_ = step_;
-  if (!writer_) return;
-  if (writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
-  writer_->wait();
+  if (writer_ && writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
+  wait_for_writer();
   notice_failed_save();
+  if (writer_) begin_save(is_best);
+  if (!config_.trainer.checkpoint_in_background) wait_for_writer();
+}
+
+void Trainer::begin_save(bool is_best) {
   std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
                                    {"optimizer.safetensors", optimizer_.state()}};
   if (average_) {
@@ -54,14 +67,25 @@ void Trainer::notice_failed_save() {
   }
 }
 
-/// Every process ends together: a launcher that sees one end may end the others, with the last checkpoint half-written.
-/// However long it takes, the others keep hearing that it is not done yet.
-void Trainer::finish_saves() {
+/// However slow the disk, the others keep hearing that it is not done yet, and do not take rank 0 for hung.
+void Trainer::wait_for_writer() {
   at::Tensor busy = at::ones({});
   while (busy.item<float>() > 0) {
-    if (writer_) busy.fill_(writer_->wait_for(std::chrono::seconds(1)) ? 0.0 : 1.0);
+    if (writer_) busy.fill_(writer_->wait_for(kHeartbeat) ? 0.0 : 1.0);
     group_.broadcast({busy});
   }
+}
+
+bool Trainer::is_kept() const {
+  at::Tensor kept = at::zeros({});
+  if (group_.rank() == 0 && is_there(folder_.checkpoints().path_of(step_))) kept.fill_(1.0);
+  group_.broadcast({kept});
+  return kept.item<float>() > 0;
+}
+
+/// Every process ends together: a launcher that sees one end may end the others, with the last checkpoint half-written.
+void Trainer::finish_saves() {
+  wait_for_writer();
   if (writer_) {
     if (const auto failure = writer_->take_failure()) {
       throw UserError(

@@ -48,7 +48,7 @@ def tearDownModule():
 class Processes:
     """A run of capture_train on several processes, which find each other as torchrun's do."""
 
-    def __init__(self, count, output, *arguments, other_output=None):
+    def __init__(self, count, output, *arguments, other_output=None, extra={}):
         self.output = output
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ class Processes:
         self.lines = []  # of each process's standard error, which a thread of its own reads
         self.readers = []
         for rank in range(count):
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", **extra}
             if count > 1:
                 environment.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(rank),
                                    MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
@@ -255,6 +255,68 @@ class Disks(Case):
         pointers[1].unlink()
         self.start(2, "--resume", "auto").must_finish()
         self.assertEqual(*map(os.readlink, pointers))
+
+
+SLOW_DISK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int fsync(int file) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  const ssize_t length = readlink(link, path, sizeof path - 1);
+  path[length < 0 ? 0 : length] = 0;
+  if (strstr(path, getenv("SLOW_FILES"))) sleep(atoi(getenv("SLOW_SECONDS")));
+  return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
+}
+"""
+
+
+@unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
+@unittest.skipIf(os.environ.get("CAPTURE_SANITIZE") == "ON", "AddressSanitizer wants to be loaded before the library")
+class SlowDisks(Case):
+    SHORT = ["--set", "trainer.steps=4", "--set", "trainer.checkpoint_interval=2"]
+    IN_FOREGROUND = ["--set", "trainer.checkpoint_in_background=false"]
+
+    def start_slowly(self, output, files, *arguments):
+        """Syncing such files takes 9 seconds."""
+        library = BASE / "slow_disk.so"
+        (BASE / "slow_disk.c").write_text(SLOW_DISK)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, BASE / "slow_disk.c", "-ldl"], check=True)
+        processes = Processes(2, output, *self.SHORT, *arguments,
+                              extra={"LD_PRELOAD": str(library), "SLOW_FILES": files, "SLOW_SECONDS": "9"})
+        self.addCleanup(processes.end)
+        return processes
+
+    def test_the_other_processes_wait_longer_than_their_timeout(self):
+        short = ["--set", "distributed.timeout_seconds=5"]
+        first = "/checkpoints/step_2.writing/optimizer.safetensors"
+        background = self.start_slowly(BASE / "slow_background", first, *short)
+        foreground = self.start_slowly(BASE / "slow_foreground", first, *short, *self.IN_FOREGROUND)
+        checkpoint = foreground.output / "checkpoints/step_2"
+        foreground.until(lambda: list(checkpoint.parent.glob("step_2.writing/optimizer*")))
+        time.sleep(1)
+        self.assertEqual(self.metrics(foreground.output)[-1]["step"], 2)  # the next step waits
+        self.assertFalse(checkpoint.exists())
+        for run in (background, foreground):
+            with self.subTest(run.output.name):
+                run.must_finish()
+                self.assertTrue((run.output / "checkpoints/step_4").exists())
+        self.assertIn("step 4: waiting for the checkpoint before to reach the disk", background.said(0))
+        self.assertEqual(self.metrics(background.output), self.metrics(foreground.output))
+
+    def test_a_deadline_does_not_wait_for_the_disk(self):
+        processes = self.start_slowly(self.output, "/checkpoints/step_2.writing/optimizer", *self.IN_FOREGROUND, "--set",
+                                      "trainer.stop_deadline_seconds=0.5")
+        processes.until(lambda: list(self.output.glob("checkpoints/step_2.writing/optimizer*")))
+        processes.send(signal.SIGTERM, 0, 1)
+        self.assertEqual(processes.codes(), [128 + signal.SIGTERM] * 2, processes.all_said())
+        for rank in (0, 1):
+            self.assertIn("trainer.stop_deadline_seconds", processes.said(rank))
+        self.assertEqual(self.steps(), [])
 
 
 class OtherProcesses(Case):

@@ -76,6 +76,17 @@ TEST_P(CheckpointWriterTest, AFailureIsToldOnceAndTheNextSaveIsTried) {
   EXPECT_THAT(store_.steps(), ElementsAre(1, 4));
 }
 
+TEST_P(CheckpointWriterTest, ItsCallerCanDoOtherThingsUntilAllIsWritten) {
+  CheckpointWriter writer(store_, GetParam());
+  std::latch disk(1);
+  writer.save(job(1, [&] { disk.wait(); }));
+  EXPECT_TRUE(writer.is_busy());
+  EXPECT_FALSE(writer.wait_for(std::chrono::milliseconds(1)));
+  disk.count_down();
+  EXPECT_TRUE(writer.wait_for(std::chrono::hours(1)));
+  EXPECT_THAT(store_.steps(), ElementsAre(1));
+}
+
 TEST(CheckpointWriter, SavesTheMomentOfTheCall) {
   const testing::Folder run;
   const CheckpointStore store(run.path("checkpoints"));

@@ -93,7 +93,10 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
   std::vector<std::vector<double>> disturbed;
   for (int64_t i = 0; i < arguments.checkpoints; ++i) {
     const auto start = Clock::now();
-    costs.waits.push_back(timed([&] { writer.save({.step = i + 1, .files = training.files()}); }));
+    costs.waits.push_back(timed([&] {
+      writer.save({.step = i + 1, .files = training.files()});
+      if (arguments.foreground) writer.wait();
+    }));
     std::vector<double>& during = disturbed.emplace_back();
     if (arguments.foreground) costs.writes.push_back(costs.waits.back());
     for (int64_t step = 0; step < arguments.interval; ++step) {

@@ -55,7 +55,8 @@ class CheckpointWriter {
   };
 
   /// In the background, a save costs its caller the copy of the tensors alone, and their size in host memory. In the
-  /// foreground it needs no copy and returns when all is on the disk. `store` must outlive the writer.
+  /// foreground it needs no copy: its caller waits until it is written before the tensors change. `store` must outlive
+  /// the writer.
   CheckpointWriter(const CheckpointStore& store, bool in_background) : store_(store), in_background_(in_background) {}
 
   /// Finishes what is being written.
@@ -81,8 +82,7 @@ class CheckpointWriter {
   std::optional<int64_t> last_saved() const;
 
  private:
-  template <class Files>
-  void write(const CheckpointJob& job, const Files& files);
+  void write(const CheckpointJob& job);
 
   const CheckpointStore& store_;
   const bool in_background_;

@@ -121,7 +121,13 @@ class Trainer {
   bool log_evaluation(GalleryFigures figures);
   /// What a checkpoint writes, near enough.
   int64_t checkpoint_bytes() const;
+  /// All processes call it at the same step.
   void save(bool is_best);
+  void begin_save(bool is_best);  // on rank 0
+  /// Returns, on all processes together, when nothing is being written.
+  void wait_for_writer();
+  /// Whether rank 0 has a checkpoint of the last finished step.
+  bool is_kept() const;
   void notice_failed_save();
   void finish_saves();
   [[noreturn]] void give_up(int signal) const;
