@@ -107,14 +107,24 @@ void compare_with(const Checkpoint& start, const TrainConfig& config, const Trai
   if (fingerprinted) compare_tokenizers(start, parts, tokenizer, config.tokenizer.type);
 }
 
+/// The same paths may lead to other files on another machine.
+void require_same_input(const TrainConfig& config, const TrainingParts& parts, const ProcessGroup& group) {
+  group.require_same("the configuration", to_text(to_json(config)));
+  group.require_same("the content of data.train", parts.training.fingerprint());
+  if (parts.validation) group.require_same("the content of data.validation", parts.validation->fingerprint());
+  group.require_same("the content of tokenizer.file", parts.tokenizer->fingerprint());
+}
+
+/// `initialized`: how the optimiser groups the parameters, whose moments travel by their place.
+void require_same_start(const std::vector<std::string>& initialized, const ProcessGroup& group) {
+  group.require_same("the list of BERT's parameters in --init", to_line(Json(initialized)));
+}
+
 /// Rank 0 writes everything but the other ranks' logs, once every process has found its input in order and the same.
 /// `tokenizer` is the file that was read.
-void begin_folder(RunFolder& folder, const TrainConfig& config, const TrainingParts& parts,
-                  const std::string& tokenizer, const ProcessGroup& group) {
-  group.require_same("the configuration", to_text(to_json(config)));
-  // The same paths may lead to other files on another machine.
-  group.require_same("the content of data.train", parts.training.fingerprint());
-  group.require_same("the content of tokenizer.file", parts.tokenizer->fingerprint());
+void begin_folder(RunFolder& folder, const TrainConfig& config, const std::string& tokenizer,
+                  const ProcessGroup& group) {
+  group.barrier();
   if (group.rank() == 0) {
     folder.open();
     // The first file is the one that makes it a run folder.
@@ -140,6 +150,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   const std::string named = std::exchange(config.tokenizer.file, tokenizer_file(config.tokenizer, folder));
   TrainingParts parts = open_parts(config, group.local_rank());
   const std::string tokenizer = std::exchange(config.tokenizer.file, named);
+  require_same_input(config, parts, group);
   tune_cpu_runtime(config.trainer.threads);
   if (config.evaluation.wanted() && request.make_evaluation) {
     surroundings.evaluate = request.make_evaluation(config, parts, group);
@@ -154,13 +165,14 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   } else if (!request.init.empty()) {
     initialized = start_from(request.init, *model);
   }
+  require_same_start(initialized, group);
   group.use(parts.device);
   model->recompute(config.trainer.recompute);
   model->to(parts.device);
   model->train();
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group, std::move(surroundings));
-  begin_folder(folder, config, parts, tokenizer, group);
+  begin_folder(folder, config, tokenizer, group);
   describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();

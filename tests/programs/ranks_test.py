@@ -159,6 +159,82 @@ class Numbers(RanksCase):
         return core[0].exists() and core[0].read_text() == core[1].read_text()
 
 
+def write_bert(path, **more):
+    """The weights of a BERT that fits the text side of small_config, all of them one number."""
+    wide, shapes = 16, {}
+    words = len((DATA / "world/vocab.txt").read_text().splitlines())
+    for name, rows in (("word_embeddings", words), ("position_embeddings", 512), ("token_type_embeddings", 2)):
+        shapes[f"embeddings.{name}.weight"] = [rows, wide]
+    layer = "encoder.layer.0."
+    for name, rows, columns in [*((f"attention.self.{part}", wide, wide) for part in ("query", "key", "value")),
+                                ("attention.output.dense", wide, wide), ("intermediate.dense", 32, wide),
+                                ("output.dense", wide, 32)]:
+        shapes[f"{layer}{name}.weight"], shapes[f"{layer}{name}.bias"] = [rows, columns], [rows]
+    for norm in ("embeddings.LayerNorm", f"{layer}attention.output.LayerNorm", f"{layer}output.LayerNorm"):
+        shapes[f"{norm}.weight"] = shapes[f"{norm}.bias"] = [wide]
+    header, end = {}, 0
+    for name, shape in {**shapes, **more}.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + array.array("f", [0.01] * (end // 4)).tobytes())
+
+
+class OtherInput(RanksCase):
+    """Two machines with the same paths, the second of which has something else under one of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([BIN / "capture_data", "synth", "--output", DATA / "shop", "--train", "8", "--gallery", "8", "--queries", "4",
+                        "--products", "4", "--feature-width", "8", "--regions", "6"], check=True, capture_output=True, timeout=60)
+
+    def setUp(self):
+        super().setUp()
+        config = json.loads(self.config.read_text())
+        config["data"] = {"train": ["train"], "validation": ["validation"]}
+        config["evaluation"] = {"gallery": ["gallery"], "queries": ["queries"]}
+        config["trainer"]["steps"] = 2
+        self.config.write_text(json.dumps(config))
+
+    def run_on_two(self, stale, *arguments):
+        """Each one's exit code and what it said. Of the dataset `stale` the second machine lacks the last sample."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        home = self.folder / (stale or "same")
+        ranks = []
+        for rank in range(2):
+            place = home / f"machine_{rank}"
+            place.mkdir(parents=True)
+            write_bert(place / "bert.safetensors", **({"cls.predictions.transform.dense.bias": [16]} if stale == "bert" and rank else {}))
+            for name, source, samples in [("train", "world/train", PAIRS), ("validation", "shop/train", 8),
+                                          ("gallery", "shop/gallery", 8), ("queries", "shop/queries", 4)]:
+                last = samples - 1 - (1 if stale == name and rank else 0)
+                subprocess.run([BIN / "capture_data", "subset", DATA / source, "--last", str(last), "--output", place / name],
+                               check=True, capture_output=True, timeout=60)
+            where = {"RANK": str(rank), "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            ranks.append(subprocess.Popen([*self.command(home / "run", 1), *arguments], cwd=place, stderr=subprocess.PIPE, text=True,
+                                          env={**self.environment, **where}))
+        said = [process.communicate(timeout=60)[1] for process in ranks]
+        return [process.returncode for process in ranks], said, home / "run"
+
+    def test_is_refused_by_all_ranks_before_anything_is_written(self):
+        for stale, named in [("train", "the content of data.train"), ("validation", "the content of data.validation"),
+                             ("gallery", "the content of evaluation.gallery"), ("queries", "the content of evaluation.queries"),
+                             ("bert", "the list of BERT's parameters in --init")]:
+            with self.subTest(stale):
+                codes, said, run = self.run_on_two(stale, "--init", "bert.safetensors")
+                self.assertEqual(codes, [1, 1], said)
+                for message in said:
+                    self.assertIn(f"{named} of rank 1 is not that of rank 0", message)
+                self.assertFalse(run.exists())
+
+    def test_no_difference_is_found_where_there_is_none(self):
+        codes, said, run = self.run_on_two(None, "--init", "bert.safetensors")
+        self.assertEqual(codes, [0, 0], said)
+        self.assertIn("mAP@10", (run / "metrics.jsonl").read_text())
+
+
 class Losses(RanksCase):
     def test_a_killed_rank_is_named_by_all_others(self):
         for ranks, victim in [(2, 0), (3, 1)]:
@@ -191,28 +267,6 @@ class Losses(RanksCase):
         self.assertIn("no run folder", done.stderr)
         self.assertNotIn("its log is", done.stderr)
         self.assertEqual([path.name for path in (self.folder / "run").iterdir()], ["letter.txt"])
-
-    def test_ranks_with_other_data_are_refused(self):
-        config = json.loads(self.config.read_text())
-        config["data"]["train"] = ["train"]  # on each rank another folder
-        self.config.write_text(json.dumps(config))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        ranks = []
-        for rank in range(2):
-            place = self.folder / f"machine_{rank}"
-            place.mkdir()
-            subprocess.run([BIN / "capture_data", "subset", DATA / "world/train", "--last", str(PAIRS - 1 - rank), "--output",
-                            place / "train"], check=True, capture_output=True, timeout=60)
-            where = {"RANK": str(rank), "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            ranks.append(subprocess.Popen(self.command("run", 1), cwd=place, stderr=subprocess.PIPE, text=True,
-                                          env={**self.environment, **where}))
-        for process in ranks:
-            _, message = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 1, message)
-            self.assertIn("the content of data.train of rank 1 is not that of rank 0", message)
-        self.assertFalse((self.folder / "run").exists())
 
     def test_sigterm_reaches_every_rank_once(self):
         process, _ = self.start("run", 2, 3)

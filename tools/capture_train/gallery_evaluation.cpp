@@ -103,6 +103,8 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
                                           const ProcessGroup& group) {
   const Recipe recipe = parse_recipe(config.evaluation.recipe);
   const auto question = std::make_shared<const Question>(config.evaluation);
+  group.require_same("the content of evaluation.gallery", question->gallery.fingerprint());
+  group.require_same("the content of evaluation.queries", question->queries.fingerprint());
   const int64_t size = question->truth.gallery_size();
   const int64_t depth = size <= kSmallGallery ? size : kDepthOfLarge;
   const EmbedderOptions options = embedder_options(config, recipe, group);

@@ -17,7 +17,7 @@ struct TrainRequest {
   std::string resume = "never";  ///< "auto", "never", or the path of a checkpoint or of a run folder
   std::filesystem::path init;    ///< weights to start from, where nothing is resumed; empty: drawn from the seed
   /// Makes what config.evaluation asks for; called once on every rank, before anything is written, with the sizes
-  /// filled in.
+  /// filled in and the configuration the same on all.
   std::function<GalleryEvaluation(const TrainConfig& config, const TrainingParts& parts, const ProcessGroup& group)>
       make_evaluation = {};
   /// From when on trainer.time_limit counts: before the processes wait for one another, if this is made before.
