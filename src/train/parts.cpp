@@ -13,14 +13,25 @@ Dataset open_data(const std::vector<std::string>& paths) {
   return Dataset(std::vector<std::filesystem::path>(paths.begin(), paths.end()));
 }
 
+std::string misfit(int64_t size, int64_t found, const char* key, const std::string& origin) {
+  return std::string(key) + " is " + std::to_string(size) + ", but " + origin + " has " + std::to_string(found);
+}
+
 /// `size` is what the configuration says under `key`, `found` what `origin` has.
 void settle(int64_t& size, int64_t found, const char* key, const std::string& origin) {
   if (size == 0) size = found;
   if (size == found) return;
-  throw UserError(
-      {.what = std::string(key) + " is " + std::to_string(size) + ", but " + origin + " has " + std::to_string(found),
-       .where = "the configuration",
-       .allowed = std::to_string(found) + ", or 0 to take what is there"});
+  throw UserError({.what = misfit(size, found, key, origin),
+                   .where = "the configuration",
+                   .allowed = std::to_string(found) + ", or 0 to take what is there"});
+}
+
+/// As settle, where the training data has settled the size.
+void require(int64_t size, int64_t found, const char* key, const std::string& origin) {
+  if (size == found) return;
+  throw UserError({.what = misfit(size, found, key, origin),
+                   .where = "the configuration",
+                   .hint = "make it with the same options as the training data"});
 }
 
 /// Processes on one machine that name no GPU take one each.
@@ -43,6 +54,35 @@ void check_sequence(const TrainConfig& config, const Dataset& data) {
   config.model.require_positions(config.loader.max_tokens, regions);
 }
 
+/// Whether classes are wanted, and so there.
+bool wants_classes(const TrainConfig& config, const Dataset& data, const std::string& origin) {
+  if (config.objective.region_objective != RegionObjective::classes || config.objective.masked_regions == 0) {
+    return false;
+  }
+  if (data.has_classes()) return true;
+  throw UserError({.what = "objective.region_objective is classes, but " + origin + " has no class probabilities",
+                   .where = "the configuration",
+                   .allowed = "features"});
+}
+
+void settle_by_training(TrainConfig& config, const Dataset& data) {
+  const std::string origin = "the training data " + config.data.train.front();
+  settle(config.model.feature_width, data.feature_width(), "model.feature_width", origin);
+  if (wants_classes(config, data, origin)) {
+    settle(config.model.region_outputs, data.class_count(), "model.region_outputs", origin);
+  }
+  check_sequence(config, data);
+}
+
+void check_validation(const TrainConfig& config, const Dataset& data) {
+  const std::string origin = "the validation data " + config.data.validation.front();
+  require(config.model.feature_width, data.feature_width(), "model.feature_width", origin);
+  if (wants_classes(config, data, origin)) {
+    require(config.model.region_outputs, data.class_count(), "model.region_outputs", origin);
+  }
+  check_sequence(config, data);
+}
+
 }  // namespace
 
 TrainingParts open_parts(TrainConfig& config, int64_t local_rank) {
@@ -60,26 +100,8 @@ TrainingParts open_parts(TrainConfig& config, int64_t local_rank) {
 
   settle(config.model.vocabulary_size, parts.tokenizer->vocabulary_size(), "model.vocabulary_size",
          "the tokenizer " + config.tokenizer.file);
-  settle(config.model.feature_width, parts.training.feature_width(), "model.feature_width",
-         "the training data " + config.data.train.front());
-  const bool classes =
-      config.objective.region_objective == RegionObjective::classes && config.objective.masked_regions > 0;
-  if (classes) {
-    if (!parts.training.has_classes()) {
-      throw UserError({.what = "objective.region_objective is classes, but the training data " +
-                               config.data.train.front() + " has no class probabilities",
-                       .where = "the configuration",
-                       .allowed = "features"});
-    }
-    settle(config.model.region_outputs, parts.training.class_count(), "model.region_outputs",
-           "the training data " + config.data.train.front());
-  }
-  check_sequence(config, parts.training);
-  if (parts.validation) {
-    settle(config.model.feature_width, parts.validation->feature_width(), "model.feature_width",
-           "the validation data " + config.data.validation.front());
-    check_sequence(config, *parts.validation);
-  }
+  settle_by_training(config, parts.training);
+  if (parts.validation) check_validation(config, *parts.validation);
   return parts;
 }
 
