@@ -71,14 +71,22 @@ std::string full(const fs::path& given) {
   return (path.has_filename() ? path : path.parent_path()).string();
 }
 
-/// What the run in `folder` was begun with, when that was asked for as `resume`.
-std::optional<fs::path> origin_of(const fs::path& folder, const std::string& resume) {
+/// What a run was begun with.
+struct Origin {
+  std::string resume;   // as it was asked for, full()
+  fs::path checkpoint;  // what that was then, or where it is gone, what was asked for
+};
+
+std::optional<Origin> origin_of(const fs::path& folder) {
   if (!is_there(folder / kOriginFile)) return std::nullopt;
   const Json origin = read_json(folder / kOriginFile).root;
-  if (!origin.is_object() || origin.value("resume", Json()) != full(resume)) return std::nullopt;
-  const Json checkpoint = origin.value("checkpoint", Json());
-  const bool is_left = checkpoint.is_string() && is_there(fs::path(checkpoint.get<std::string>()) / "state.json");
-  return is_left ? fs::path(checkpoint.get<std::string>()) : fs::path(resume);
+  const auto text = [&](const char* key) {
+    const bool is_told = origin.is_object() && origin.contains(key) && origin[key].is_string();
+    return is_told ? origin[key].get<std::string>() : std::string();
+  };
+  const std::string resume = text("resume"), checkpoint = text("checkpoint");
+  if (resume.empty()) return std::nullopt;
+  return Origin{resume, is_there(fs::path(checkpoint) / "state.json") ? checkpoint : resume};
 }
 
 void compare_key(const std::string& key, const Json& saved, const Json& now) {
@@ -138,35 +146,43 @@ RunFolder::RunFolder(fs::path path, const std::string& resume)
 void RunFolder::go_on() {
   mend_best();
   start_ = checkpoints_.newest([](const std::string& what) { log::warn("{}; trying the one before", what); });
+  if (start_) return;
   // To start anew would remove them all, and perhaps it is only the disk that does not answer.
-  if (!start_ && !checkpoints_.steps().empty()) {
+  if (!checkpoints_.steps().empty()) {
     throw UserError({.what = "holds no checkpoint that is whole",
                      .where = path_.string(),
                      .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to start anew"});
   }
+  // The process that began it was killed before it had written one.
+  if (const auto origin = origin_of(path_)) begin_from(origin->checkpoint, origin->resume);
 }
 
 void RunFolder::start_from(const std::string& resume, bool occupied) {
-  const auto origin = occupied ? origin_of(path_, resume) : std::nullopt;
-  if (origin) {
+  const auto origin = occupied ? origin_of(path_) : std::nullopt;
+  if (origin && origin->resume == full(resume)) {
     go_on();
-    if (start_) {
+    if (origin_.is_null()) {
       log::info("{} was begun from {}, and goes on from a checkpoint of its own", path_.string(), resume);
-      return;
     }
+    return;
   }
-  start_ = checkpoint_at(origin.value_or(resume));
+  begin_from(resume, full(resume));
+  if (!occupied) return;
   std::error_code error;
-  if (occupied && fs::equivalent(run_of(*start_), path_, error)) {
-    mend_best();
-  } else if (occupied && !origin) {
+  if (!fs::equivalent(run_of(*start_), path_, error)) {
     throw UserError({.what = "holds a run of its own, which one from " + start_->folder.string() + " would overwrite",
                      .where = path_.string(),
                      .hint = "choose another --output, or go on with --resume auto"});
-  } else {
-    const fs::path folder = fs::canonical(start_->folder, error);  // "best" may soon be another one
-    origin_ = {{"resume", full(resume)}, {"checkpoint", (error ? start_->folder : folder).string()}};
   }
+  origin_ = Json();
+  mend_best();
+}
+
+void RunFolder::begin_from(const fs::path& checkpoint, const std::string& resume) {
+  start_ = checkpoint_at(checkpoint);
+  std::error_code error;
+  const fs::path folder = fs::canonical(start_->folder, error);  // "best" may soon be another one
+  origin_ = {{"resume", resume}, {"checkpoint", (error ? start_->folder : folder).string()}};
 }
 
 RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)

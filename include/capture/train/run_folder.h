@@ -29,7 +29,7 @@ class RunFolder {
   /// is "never", when another process has it, when it holds something that is no run, when the checkpoint asked for is
   /// missing or damaged, with "auto" when all that there are are damaged, or when it is of another run than the one
   /// that the folder holds. But a run that was begun from that path goes on from its own newest checkpoint, as with
-  /// "auto", and where it has none yet is begun again.
+  /// "auto"; with either it is begun again as it was where it has none yet.
   RunFolder(std::filesystem::path path, const std::string& resume);
   /// For a process that does not own the folder, and takes the owner's word for where the run goes on.
   RunFolder(std::filesystem::path path, std::optional<Checkpoint> start);
@@ -49,6 +49,7 @@ class RunFolder {
   void lock();
   void go_on();
   void start_from(const std::string& resume, bool occupied);
+  void begin_from(const std::filesystem::path& checkpoint, const std::string& resume);
   void mend_best();
 
   std::filesystem::path path_;
