@@ -228,6 +228,21 @@ bool is_there(const std::filesystem::path& path) noexcept {
   return ::stat(path.c_str(), &status) == 0;
 }
 
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error, ignored;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    found.push_back(entry->path());
+  }
+  const bool is_none = error == std::errc::no_such_file_or_directory &&
+                       !std::filesystem::is_symlink(std::filesystem::symlink_status(folder, ignored));
+  if (error && !is_none) {
+    throw UserError({.what = "cannot look into the folder: " + error.message(), .where = folder.string()});
+  }
+  return found;
+}
+
 void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

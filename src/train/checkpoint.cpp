@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step_";
 constexpr const char* kAside = ".writing";
 constexpr const char* kGoing = ".removing";
+constexpr const char* kDamaged = ".damaged";
 constexpr int64_t kFormat = 2;
 
 /// state.json and the headers of the others: far more than they take.
@@ -142,6 +143,15 @@ Checkpoint read_state(const fs::path& folder) {
   return checkpoint;
 }
 
+/// Of a checkpoint whose state.json can be read, if there is one.
+std::optional<Json> state_of(const fs::path& folder) {
+  try {
+    return read_state(folder).state;
+  } catch (const UserError&) {
+    return std::nullopt;
+  }
+}
+
 bool is_whole(const fs::path& folder) {
   try {
     open_checkpoint(folder);
@@ -149,6 +159,26 @@ bool is_whole(const fs::path& folder) {
   } catch (const UserError&) {
     return false;
   }
+}
+
+/// Gives `copy` the name of a checkpoint that is missing or damaged.
+void replace(const fs::path& checkpoint, const fs::path& copy) {
+  std::error_code error, ignored;
+  const fs::path going = checkpoint.string() + kGoing;
+  fs::remove_all(going, ignored);
+  fs::rename(checkpoint, going, ignored);
+  fs::rename(copy, checkpoint, error);
+  if (error) {
+    fs::rename(going, checkpoint, ignored);
+    throw UserError({.what = "cannot give it its name back: " + error.message(), .where = copy.string()});
+  }
+  fs::remove_all(going, ignored);
+}
+
+void put_aside(const fs::path& best) {
+  std::error_code error;
+  fs::rename(best, best.string() + kDamaged, error);
+  if (error) in_the_way(best);
 }
 
 }  // namespace
@@ -185,9 +215,9 @@ void CheckpointStore::save(int64_t step, const std::vector<TensorFile>& files, c
 
 std::vector<int64_t> CheckpointStore::steps() const {
   std::vector<int64_t> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (const auto step = step_of(entry.path()); step && !entry.is_symlink(error)) found.push_back(*step);
+  std::error_code ignored;
+  for (const auto& path : entries_of(folder_)) {
+    if (const auto step = step_of(path); step && !fs::is_symlink(path, ignored)) found.push_back(*step);
   }
   std::ranges::sort(found);
   return found;
@@ -229,24 +259,27 @@ void CheckpointStore::set_best(int64_t step) const {
   sync_folder(folder_);
 }
 
-std::optional<int64_t> CheckpointStore::mend_best() const {
+std::optional<int64_t> CheckpointStore::mend_best(const std::function<void(const std::string&)>& damaged) const {
   const fs::path best = folder_ / "best";
   if (!is_no_link(best)) return std::nullopt;
   if (!is_there(best / "state.json")) in_the_way(best);
-  const int64_t step = read_state(best).step;
-  const fs::path own = path_of(step);
+  Checkpoint copy;
+  try {
+    copy = open_checkpoint(best);
+  } catch (const UserError& error) {
+    put_aside(best);
+    damaged(error.what());
+    return std::nullopt;
+  }
+  const fs::path own = path_of(copy.step);
+  if (const auto kept = state_of(own); kept && *kept != copy.state) in_the_way(best);
   if (is_whole(own)) {
-    if (read_file(own / "state.json") != read_file(best / "state.json")) in_the_way(best);
     discard(best);
   } else {
-    open_checkpoint(best);
-    discard(own);
-    std::error_code error;
-    fs::rename(best, own, error);
-    if (error) throw UserError({.what = "cannot give it its name back: " + error.message(), .where = best.string()});
+    replace(own, best);
   }
-  set_best(step);
-  return step;
+  set_best(copy.step);
+  return copy.step;
 }
 
 std::optional<int64_t> CheckpointStore::best() const {
@@ -268,13 +301,11 @@ std::optional<Checkpoint> CheckpointStore::newest(const std::function<void(const
 }
 
 void CheckpointStore::sweep() const {
-  std::error_code error;
-  std::vector<fs::path> left;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    const std::string path = entry.path().string();
-    if (path.ends_with(kAside) || path.ends_with(kGoing)) left.push_back(entry.path());
+  std::error_code ignored;
+  for (const auto& path : entries_of(folder_)) {
+    const std::string name = path.filename().string();
+    if (name.ends_with(kAside) || name.ends_with(kGoing)) fs::remove_all(path, ignored);
   }
-  for (const auto& path : left) fs::remove_all(path, error);
 }
 
 }  // namespace capture

@@ -23,31 +23,25 @@ bool is_run(const fs::path& path) {
 }
 
 /// A file that a killed process was writing.
-bool is_half_written(const fs::directory_entry& entry) {
+bool is_half_written(const fs::path& path) {
   std::error_code error;
-  return entry.is_regular_file(error) && AtomicFile::is_aside(entry.path());
+  return fs::is_regular_file(path, error) && AtomicFile::is_aside(path);
 }
 
 /// Also true of a folder whose process was killed before it became a run folder.
 bool holds_nothing(const fs::path& path) {
-  const auto is_begun = [](const fs::directory_entry& entry) {
-    const std::string name = entry.path().filename().string();
+  return std::ranges::all_of(entries_of(path), [](const fs::path& entry) {
+    const std::string name = entry.filename().string();
     return name == kOriginFile ||
            (is_half_written(entry) && (name.starts_with("config.resolved.json") || name.starts_with(kOriginFile)));
-  };
-  std::error_code error;
-  const fs::directory_iterator entries(path, error);
-  if (error) throw UserError({.what = "cannot look into the folder: " + error.message(), .where = path.string()});
-  return std::ranges::all_of(entries, is_begun);
+  });
 }
 
 void sweep(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> left;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (is_half_written(entry)) left.push_back(entry.path());
+  std::error_code ignored;
+  for (const auto& entry : entries_of(folder)) {
+    if (is_half_written(entry)) fs::remove(entry, ignored);
   }
-  for (const auto& path : left) fs::remove(path, error);
 }
 
 /// `given` may end with a slash, as shells complete it.
@@ -74,7 +68,7 @@ std::string full(const fs::path& given) {
 /// What a run was begun with.
 struct Origin {
   std::string resume;   // as it was asked for, full()
-  fs::path checkpoint;  // what that was then, or where it is gone, what was asked for
+  fs::path checkpoint;  // what that was then
 };
 
 std::optional<Origin> origin_of(const fs::path& folder) {
@@ -86,7 +80,7 @@ std::optional<Origin> origin_of(const fs::path& folder) {
   };
   const std::string resume = text("resume"), checkpoint = text("checkpoint");
   if (resume.empty()) return std::nullopt;
-  return Origin{resume, is_there(fs::path(checkpoint) / "state.json") ? checkpoint : resume};
+  return Origin{resume, checkpoint};
 }
 
 void compare_key(const std::string& key, const Json& saved, const Json& now) {
@@ -151,10 +145,18 @@ void RunFolder::go_on() {
   if (!checkpoints_.steps().empty()) {
     throw UserError({.what = "holds no checkpoint that is whole",
                      .where = path_.string(),
-                     .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to start anew"});
+                     .hint = "put one back, or remove " + (path_ / "checkpoints").string() + " to begin again"});
   }
   // The process that began it was killed before it had written one.
-  if (const auto origin = origin_of(path_)) begin_from(origin->checkpoint, origin->resume);
+  const auto origin = origin_of(path_);
+  if (!origin) return;
+  if (!is_there(origin->checkpoint / "state.json")) {
+    throw UserError({.what = "has no checkpoint of its own yet, and the one that it was begun from is gone: " +
+                             origin->checkpoint.string(),
+                     .where = path_.string(),
+                     .hint = "choose another --output"});
+  }
+  begin_from(origin->checkpoint, origin->resume);
 }
 
 void RunFolder::start_from(const std::string& resume, bool occupied) {
@@ -179,10 +181,10 @@ void RunFolder::start_from(const std::string& resume, bool occupied) {
 }
 
 void RunFolder::begin_from(const fs::path& checkpoint, const std::string& resume) {
-  start_ = checkpoint_at(checkpoint);
   std::error_code error;
-  const fs::path folder = fs::canonical(start_->folder, error);  // "best" may soon be another one
-  origin_ = {{"resume", resume}, {"checkpoint", (error ? start_->folder : folder).string()}};
+  const fs::path folder = fs::canonical(checkpoint, error);  // "best" may be another one at the next look
+  start_ = checkpoint_at(error ? checkpoint : folder);
+  origin_ = {{"resume", resume}, {"checkpoint", fs::absolute(start_->folder, error).string()}};
 }
 
 RunFolder::RunFolder(fs::path path, std::optional<Checkpoint> start)
@@ -193,7 +195,9 @@ void RunFolder::lock() {
 }
 
 void RunFolder::mend_best() {
-  const auto step = checkpoints_.mend_best();
+  const auto step = checkpoints_.mend_best([this](const std::string& what) {
+    log::warn("{}; {} is no link and is renamed to best.damaged", what, (path_ / "checkpoints/best").string());
+  });
   if (step) log::info("{} was a copy of step_{}: it is a link again", (path_ / "checkpoints/best").string(), *step);
 }
 

@@ -89,7 +89,7 @@ class Interruptions(TrainCase):
         left = list((self.folder / "damaged/checkpoints").glob("step_*/optimizer.safetensors"))
         for path in left:
             path.write_bytes(path.read_bytes()[:-1])
-        self.refused(self.train("damaged", "--resume", "auto"), "damaged: holds no checkpoint that is whole", "start anew")
+        self.refused(self.train("damaged", "--resume", "auto"), "damaged: holds no checkpoint that is whole", "begin again")
         self.assertTrue(all(path.exists() for path in left))
 
     def test_goes_on_from_a_checkpoint_of_another_folder(self):

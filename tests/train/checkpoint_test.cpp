@@ -43,7 +43,7 @@ class CheckpointTest : public ::testing::Test {
     for (const int64_t step : {10, 20, 30}) save(step);
   }
 
-  void save(int64_t step) {
+  void save(int64_t step, const std::string& note = "") {
     const NamedTensors optimizer = {{"step", at::full({}, static_cast<float>(step))}, {"w.moment1", at::ones({3})}};
     NamedTensors weights;
     for (const auto& item : model_->named_parameters()) weights.emplace_back(item.key(), item.value());
@@ -51,7 +51,12 @@ class CheckpointTest : public ::testing::Test {
                 {{"model.safetensors", weights, model_metadata(*model_)},
                  {"optimizer.safetensors", optimizer},
                  {"average.safetensors", {{"w", at::ones({64})}}}},
-                {{"note", "step " + std::to_string(step)}});
+                {{"note", "step " + std::to_string(step) + note}});
+  }
+
+  std::optional<int64_t> mend_best() {
+    skipped_.clear();
+    return store_.mend_best([&](const std::string& what) { skipped_.push_back(what); });
   }
 
   /// Flips one bit in the middle of a file.
@@ -215,13 +220,13 @@ TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
 
 TEST_F(CheckpointTest, ABestThatWasCopiedWithoutItsLinkBecomesOneAgain) {
   store_.set_best(20);
-  EXPECT_EQ(store_.mend_best(), std::nullopt);
+  EXPECT_EQ(mend_best(), std::nullopt);
   const std::vector<std::function<void()>> happened = {[] {}, [this] { fs::remove_all(store_.path_of(20)); },
                                                        [this] { damage(store_.path_of(20) / "model.safetensors"); }};
   for (const auto& happen : happened) {
     copy_to_best(20);
     happen();
-    EXPECT_EQ(store_.mend_best(), 20);
+    EXPECT_EQ(mend_best(), 20);
     EXPECT_TRUE(fs::is_symlink(folder_ / "best"));
     EXPECT_EQ(open_checkpoint(folder_ / "best").step, 20);
     EXPECT_THAT(store_.steps(), ElementsAre(10, 20, 30));
@@ -232,7 +237,7 @@ TEST_F(CheckpointTest, ABestThatWasCopiedWithoutItsLinkBecomesOneAgain) {
 TEST_F(CheckpointTest, WhatIsNoCopyOfACheckpointAndCalledBestStays) {
   const fs::path best = folder_ / "best";
   const auto stays = [&](const fs::path& file) {
-    EXPECT_THAT(testing::error_of([&] { store_.mend_best(); }), HasSubstr("best"));
+    EXPECT_THAT(testing::error_of([&] { mend_best(); }), HasSubstr("best"));
     EXPECT_THAT(testing::error_of([&] { store_.set_best(10); }), HasSubstr("move it elsewhere"));
     EXPECT_TRUE(fs::is_regular_file(file)) << file;
     EXPECT_TRUE(fs::exists(store_.path_of(20)));
@@ -243,13 +248,38 @@ TEST_F(CheckpointTest, WhatIsNoCopyOfACheckpointAndCalledBestStays) {
   fs::create_directory(best);
   write_file(best / "letter", "dear");
   stays(best / "letter");
-  copy_to_best(20);
-  write_file(best / "state.json", read_file(best / "state.json") + "\n");  // of another run
-  stays(best / "model.safetensors");
-  copy_to_best(20);
-  damage(best / "model.safetensors");
-  damage(store_.path_of(20) / "model.safetensors");
-  stays(best / "model.safetensors");
+  for (const bool is_own_whole : {true, false}) {
+    copy_to_best(20);
+    save(20, is_own_whole ? " of another run" : " of a third");
+    if (!is_own_whole) damage(store_.path_of(20) / "model.safetensors");
+    stays(best / "model.safetensors");
+  }
+}
+
+TEST_F(CheckpointTest, ADamagedCopyOfTheBestIsPutAsideAndKeepsNobodyFromGoingOn) {
+  for (const auto& [file, why] :
+       {std::pair("model.safetensors", "differs from its checksum"), {"state.json", "JSON"}}) {
+    copy_to_best(20);
+    if (std::string(file) == "state.json") {
+      write_file(folder_ / "best/state.json", "{");
+    } else {
+      damage(folder_ / "best" / file);
+    }
+    EXPECT_EQ(mend_best(), std::nullopt);
+    EXPECT_THAT(skipped_, ElementsAre(HasSubstr(why)));
+    EXPECT_FALSE(fs::exists(folder_ / "best"));
+    EXPECT_TRUE(fs::exists(folder_ / "best.damaged/optimizer.safetensors"));
+    store_.set_best(20);
+    fs::remove_all(folder_ / "best.damaged");
+  }
+}
+
+TEST_F(CheckpointTest, AFolderThatDoesNotAnswerIsNotTakenForAnEmptyOne) {
+  fs::rename(folder_, run_.path("elsewhere"));
+  EXPECT_THAT(store_.steps(), IsEmpty());
+  fs::create_directory_symlink("not_mounted", folder_);
+  EXPECT_THAT(testing::error_of([&] { store_.steps(); }), HasSubstr("checkpoints: cannot look into the folder"));
+  EXPECT_THAT(testing::error_of([&] { newest(); }), HasSubstr("cannot look into the folder"));
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsNamedAndLeftClean) {

@@ -101,6 +101,28 @@ TEST(RunFolder, KnowsTheCommandThatBeganItFromAnotherRun) {
               refusal("run: holds a run of its own", "gone/checkpoints/step_6 would overwrite"));
 }
 
+TEST(RunFolder, IsNotBegunAgainFromAnotherCheckpointThanItWas) {
+  const testing::Folder folder;
+  save(folder, "other", 5);
+  const std::string other = folder.path("other");
+  begin(folder, "run", other);
+  save(folder, "other", 6);
+  std::filesystem::remove_all(other + "/checkpoints/step_5");
+  for (const std::string& resume : {other, std::string("auto")}) {
+    EXPECT_THAT([&] { RunFolder(folder.path("run"), resume); },
+                refusal("run: has no checkpoint of its own yet", "step_5; choose another --output"));
+  }
+}
+
+TEST(RunFolder, StartsFromTheCheckpointThatALinkLedToWhenItWasVerified) {
+  const testing::Folder folder;
+  save(folder, "other", 5);
+  const CheckpointStore other(folder.path("other/checkpoints"));
+  other.set_best(5);
+  const RunFolder run(folder.path("run"), folder.path("other/checkpoints/best"));
+  EXPECT_EQ(run.start()->folder.filename(), "step_5");
+}
+
 TEST(RunFolder, IsNotBegunFromAnotherWhereItsFirstProcessWasKilledAndTheNextStartsAnew) {
   const testing::Folder folder;
   save(folder, "other", 5);
@@ -131,7 +153,7 @@ TEST(RunFolder, SaysWhereItMayNotLook) {
   {
     const Nobody nobody;
     const std::string run = folder.path("secret/run");
-    EXPECT_THAT([&] { RunFolder(run, "auto").open(); }, refusal("secret/run: cannot make", "Permission denied"));
+    EXPECT_THAT([&] { RunFolder(run, "auto").open(); }, refusal("run/checkpoints: cannot look", "Permission denied"));
     EXPECT_THAT([&] { RunFolder(folder.path("secret"), "never"); },
                 refusal("secret: cannot look", "Permission denied"));
     EXPECT_THAT([&] { RunFolder(folder.path("new"), run); }, refusal("secret/run/state.json", "Permission denied"));
@@ -149,7 +171,7 @@ TEST(RunFolder, KeepsCheckpointsOfWhichNoneIsWhole) {
   folder.file("run/config.resolved.json", "{}");
   folder.file("run/checkpoints/step_3/state.json", "");
   EXPECT_THAT([&] { RunFolder(folder.path("run"), "auto"); },
-              refusal("run: holds no checkpoint that is whole", "run/checkpoints to start anew"));
+              refusal("run: holds no checkpoint that is whole", "run/checkpoints to begin again"));
   EXPECT_TRUE(std::filesystem::exists(folder.path("run/checkpoints/step_3/state.json")));
 }
 

@@ -56,7 +56,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     say("", one_line(error.what()).c_str());
     return 1;
   } catch (const std::filesystem::filesystem_error& error) {
-    say("", one_line(error.path1().string() + ": " + error.code().message()).c_str());
+    const std::string path = error.path1().string();
+    say("", one_line(path.empty() ? error.what() : path + ": " + error.code().message()).c_str());
     return 1;
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace capture {
 
@@ -73,6 +74,10 @@ void write_file(const std::filesystem::path& path, std::string_view text);
 /// Whether the path leads to something. Never throws: what cannot be looked at (no permission, links in a circle, a
 /// name that is too long) counts as not there, and opening or making it says why.
 bool is_there(const std::filesystem::path& path) noexcept;
+
+/// What lies in a folder, in no order; nothing where there is none. UserError when it cannot be looked into, a link
+/// that leads nowhere among the reasons.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder);
 
 /// Makes a folder and its parents. UserError, naming the first part that cannot be made, when it fails.
 void make_folder(const std::filesystem::path& path);

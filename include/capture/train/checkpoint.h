@@ -62,10 +62,10 @@ class CheckpointStore {
   void set_best(int64_t step) const;
   std::optional<int64_t> best() const;
   /// Makes "best" a link again where copying a run without its links has left a folder. The copied checkpoint goes, or
-  /// becomes the one of its step where that is missing or damaged. Returns its step; nothing where all is well.
-  /// UserError, with nothing changed, when "best" is neither a link nor a copy of a checkpoint of this run. For the one
-  /// process that owns the run.
-  std::optional<int64_t> mend_best() const;
+  /// becomes the one of its step where that is missing or damaged; a damaged copy is renamed to best.damaged, and
+  /// `damaged` told why. Returns its step; nothing where all is well, or damaged. UserError, with nothing changed, when
+  /// "best" is neither a link nor a copy of a checkpoint of this run. For the one process that owns the run.
+  std::optional<int64_t> mend_best(const std::function<void(const std::string&)>& damaged) const;
 
   /// In ascending order.
   std::vector<int64_t> steps() const;
