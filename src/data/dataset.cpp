@@ -16,11 +16,9 @@ namespace {
 
 /// "gallery, queries, train": the folders in a folder that are datasets, as in that of a synthetic world.
 std::string datasets_in(const std::filesystem::path& folder) {
-  std::error_code error;
   std::vector<std::string> names;
-  for (auto entry = std::filesystem::directory_iterator(folder, error);
-       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (std::filesystem::exists(entry->path() / kShardIndexFile, error)) names.push_back(entry->path().filename());
+  for (const auto& entry : entries_of(folder)) {
+    if (is_there(entry / kShardIndexFile)) names.push_back(entry.filename());
   }
   std::ranges::sort(names);
   std::string text;
@@ -62,13 +60,8 @@ void add_indexed(const std::filesystem::path& folder, std::vector<Shard>& shards
 
 /// The shards of a folder without an index, by name.
 std::vector<std::filesystem::path> shards_in(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::vector<std::filesystem::path> files;
-  for (auto entry = std::filesystem::directory_iterator(folder, error);
-       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (entry->path().extension() == kShardSuffix) files.push_back(entry->path());
-  }
-  if (error) throw UserError({.what = "cannot read the folder: " + error.message(), .where = folder.string()});
+  std::vector<std::filesystem::path> files = entries_of(folder);
+  std::erase_if(files, [](const auto& file) { return file.extension() != kShardSuffix; });
   if (files.empty()) fail_without_shards(folder);
   std::ranges::sort(files);
   return files;

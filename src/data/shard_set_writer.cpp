@@ -60,17 +60,6 @@ std::optional<std::vector<uint64_t>> read_ids(const fs::path& path, int64_t samp
   return hashes;
 }
 
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> files;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error)) {
-    files.push_back(entry->path());
-  }
-  if (error) throw UserError({.what = "cannot read the folder: " + error.message(), .where = folder.string()});
-  return files;
-}
-
 const fs::path& made(const fs::path& folder) {
   make_folder(folder);
   return folder;
@@ -91,7 +80,7 @@ struct ShardSetWriter::Impl {
   bool ours(const std::string& name) const { return is_ours(name, options.beside); }
 
   void start() {
-    for (const fs::path& file : files_in(folder)) {
+    for (const fs::path& file : entries_of(folder)) {
       const bool own = ours(file.filename());
       if (own && options.start_over) continue;
       const bool leftover = own && file.filename().string().find(".part-") != std::string::npos;
@@ -148,7 +137,7 @@ struct ShardSetWriter::Impl {
 
   /// What a process that died left, and whole shards that it had no time to name in the index.
   void clear_leftovers() const {
-    for (const fs::path& file : files_in(folder)) {
+    for (const fs::path& file : entries_of(folder)) {
       const std::string name = file.filename();
       if (!ours(name) || name == kShardIndexFile || name == kSourceFile) continue;
       if (std::ranges::count(options.beside, name) > 0) continue;
