@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "packed_attention.h"
+#include "plain_form.h"
+#include "varlen_attention.h"
 
 namespace capture {
 
@@ -18,7 +20,8 @@ bool products_are_faster(const at::Tensor& q) {
 }  // namespace
 
 at::Tensor self_attention(const at::Tensor& qkv, const Sequences& sequences, int64_t heads, double dropout) {
-  if (sequences.packed()) return packed_self_attention(qkv, sequences, heads, dropout);
+  if (own_kernels(sequences)) return packed_self_attention(qkv, sequences, heads, dropout);
+  if (sequences.packed()) return varlen_self_attention(qkv, sequences, heads, dropout);
   const auto parts = split_heads(by_sequence(qkv, sequences), 3, heads);
   return attend(parts[0], parts[1], parts[2], sequences.bias, dropout).flatten(0, 1);
 }
@@ -26,7 +29,8 @@ at::Tensor self_attention(const at::Tensor& qkv, const Sequences& sequences, int
 std::pair<at::Tensor, at::Tensor> co_attention(const at::Tensor& text_qkv, const Sequences& text,
                                                const at::Tensor& region_qkv, const Sequences& regions, int64_t heads,
                                                double dropout) {
-  if (text.packed()) return packed_co_attention(text_qkv, text, region_qkv, regions, heads, dropout);
+  if (own_kernels(text)) return packed_co_attention(text_qkv, text, region_qkv, regions, heads, dropout);
+  if (text.packed()) return varlen_co_attention(text_qkv, text, region_qkv, regions, heads, dropout);
   const auto t = split_heads(by_sequence(text_qkv, text), 3, heads);
   const auto r = split_heads(by_sequence(region_qkv, regions), 3, heads);
   const at::Tensor from_text = attend(r[0], t[1], t[2], text.bias, dropout);
@@ -36,7 +40,8 @@ std::pair<at::Tensor, at::Tensor> co_attention(const at::Tensor& text_qkv, const
 
 at::Tensor attention_of_some(const at::Tensor& queries, const at::Tensor& keys_values, const Sequences& sequences,
                              int64_t heads, double dropout) {
-  if (sequences.packed()) return packed_attention_of_some(queries, keys_values, sequences, heads, dropout);
+  if (own_kernels(sequences)) return packed_attention_of_some(queries, keys_values, sequences, heads, dropout);
+  if (sequences.packed()) return varlen_attention_of_some(queries, keys_values, sequences, heads, dropout);
   const auto q = split_heads(queries.view({sequences.count, -1, queries.size(1)}), 1, heads);
   const auto kv = split_heads(by_sequence(keys_values, sequences), 2, heads);
   return attend(q[0], kv[0], kv[1], sequences.bias, dropout).flatten(0, 1);

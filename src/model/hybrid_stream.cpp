@@ -7,7 +7,7 @@
 #include "capture/model/initialise.h"
 #include "packed_dropout.h"
 #include "packed_rows.h"
-#include "plain_products.h"
+#include "plain_form.h"
 
 namespace capture {
 
@@ -101,21 +101,25 @@ HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PairBatch& b
 }
 
 HybridStreamModelImpl::States HybridStreamModelImpl::embedded(const PackedBatch& batch) const {
-  TORCH_CHECK(batch.token_ids.is_cpu(), "a packed batch must be on the CPU");
   options_.require_positions(batch.max_tokens, batch.max_regions - 1);
+  const int64_t tokens = batch.token_ids.size(0);
+  const int64_t regions = batch.region_features.size(0);
   States states;
-  states.order = joint_order(batch.text_starts, batch.region_starts, batch.items);
-  const JointOrder& order = states.order;
-  const auto streams =
-      order.streams.index_select(0, order.targets).split({batch.token_ids.size(0), batch.region_features.size(0)});
-  states.text_sequences = {
-      .count = batch.size(), .longest = batch.max_tokens, .starts = batch.text_starts, .streams = streams[0]};
-  states.region_sequences = {
-      .count = batch.size(), .longest = batch.max_regions, .starts = batch.region_starts, .streams = streams[1]};
+  states.text_sequences = {.count = batch.size(), .longest = batch.max_tokens, .starts = batch.text_starts};
+  states.region_sequences = {.count = batch.size(), .longest = batch.max_regions, .starts = batch.region_starts};
   states.joint_sequences = {.count = batch.size(),
                             .longest = batch.max_tokens + batch.max_regions,
-                            .starts = batch.text_starts + batch.region_starts,
-                            .streams = order.streams};
+                            .starts = batch.text_starts + batch.region_starts};
+  JointOrder& order = states.order;
+  if (own_kernels(states.joint_sequences)) {
+    order = joint_order(batch.text_starts, batch.region_starts, batch.items);
+    const auto streams = order.streams.index_select(0, order.targets).split({tokens, regions});
+    states.text_sequences.streams = streams[0];
+    states.region_sequences.streams = streams[1];
+    states.joint_sequences.streams = order.streams;
+  } else {
+    order = joint_order_by_operations(batch.text_starts, tokens, batch.region_starts, regions);
+  }
   states.text = text_embedding->forward_packed(batch.token_ids, order.token_places, states.text_sequences);
   states.regions = region_embedding->forward(batch.region_features, batch.region_locations, states.region_sequences);
   return states;
@@ -164,7 +168,7 @@ at::Tensor HybridStreamModelImpl::joined(const States& states) const {
 }
 
 HybridStreamOutput HybridStreamModelImpl::forward(const PairBatch& batch) const {
-  const PlainProducts plain;
+  const PlainForm plain;
   HybridStreamOutput output;
   States states = embedded(batch);
   const auto text_of = [&] { return by_sequence(states.text, states.text_sequences); };
@@ -228,7 +232,7 @@ PretrainingOutput HybridStreamModelImpl::pretrain_from(States states, const at::
 
 PretrainingOutput HybridStreamModelImpl::pretrain(const PairBatch& batch, const at::Tensor& token_rows,
                                                   const at::Tensor& region_rows) const {
-  const PlainProducts plain;
+  const PlainForm plain;
   return pretrain_from(embedded(batch), token_rows, region_rows);
 }
 
@@ -273,7 +277,7 @@ PairEmbeddings HybridStreamModelImpl::embed_from(States states) const {
 }
 
 PairEmbeddings HybridStreamModelImpl::embed(const PairBatch& batch) const {
-  const PlainProducts plain;
+  const PlainForm plain;
   return embed_from(embedded(batch));
 }
 
@@ -289,7 +293,7 @@ PairEmbeddings HybridStreamModelImpl::project_from(States states) const {
 }
 
 PairEmbeddings HybridStreamModelImpl::project(const PairBatch& batch) const {
-  const PlainProducts plain;
+  const PlainForm plain;
   return project_from(embedded(batch));
 }
 

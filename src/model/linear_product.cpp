@@ -5,7 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "matrix_product.h"
-#include "plain_products.h"
+#include "plain_form.h"
 
 namespace capture {
 
@@ -69,21 +69,7 @@ bool is_number(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
 }
 
-thread_local bool plain_products = false;
-
 }  // namespace
-
-PlainProducts::PlainProducts() : before_(plain_products) {
-  plain_products = true;
-}
-
-PlainProducts::~PlainProducts() {
-  plain_products = before_;
-}
-
-bool PlainProducts::wanted() {
-  return plain_products;
-}
 
 at::Tensor plain_linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double scale,
                                 double bias_scale) {
@@ -94,7 +80,7 @@ at::Tensor plain_linear_product(const at::Tensor& x, const at::Tensor& weight, c
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double scale,
                           double bias_scale) {
   const bool ours = x.is_cpu() && is_number(x) && weight.scalar_type() == at::kFloat && kernels::has_panel_product() &&
-                    !PlainProducts::wanted();
+                    !PlainForm::wanted();
   if (!ours) return plain_linear_product(x, weight, bias, scale, bias_scale);
   const auto rows = x.reshape({-1, x.size(-1)}).contiguous();
   const at::Tensor y = LinearProduct::apply(rows, weight, bias, scale, bias_scale, products_in_half());

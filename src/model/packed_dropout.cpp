@@ -7,6 +7,7 @@
 #include <mutex>
 #include <type_traits>
 
+#include "plain_form.h"
 #include "row_blocks.h"
 
 namespace capture {
@@ -70,7 +71,7 @@ const int64_t* numbers_of(const at::Tensor& streams, const kernels::Dropout& dro
 }
 
 at::Tensor dropout_rows(const at::Tensor& rows, const Sequences& sequences, double probability, bool training) {
-  if (!sequences.packed()) return at::dropout(rows, probability, training);
+  if (!own_kernels(sequences)) return at::dropout(rows, probability, training);
   return training && probability > 0 ? DropoutFunction::apply(rows.contiguous(), sequences.streams, probability) : rows;
 }
 

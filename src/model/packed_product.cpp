@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "matrix_product.h"
-#include "plain_products.h"
+#include "plain_form.h"
 
 namespace capture {
 
@@ -77,7 +77,7 @@ bool PackedProduct::made_of(const at::Tensor& weight, at::ScalarType type) const
 }
 
 bool PackedProduct::serves(const at::Tensor& weight) const {
-  return !PlainProducts::wanted() && !at::GradMode::is_enabled() && made_of(weight, current_type());
+  return !PlainForm::wanted() && !at::GradMode::is_enabled() && made_of(weight, current_type());
 }
 
 at::Tensor PackedProduct::operator()(const at::Tensor& x, Activation activation) const {

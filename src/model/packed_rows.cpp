@@ -62,6 +62,30 @@ JointOrder joint_order(const at::Tensor& text_starts, const at::Tensor& region_s
   return order;
 }
 
+JointOrder joint_order_by_operations(const at::Tensor& text_starts, int64_t tokens, const at::Tensor& region_starts,
+                                     int64_t regions) {
+  const RowPlaces text = places_of(text_starts, tokens);
+  const RowPlaces image = places_of(region_starts, regions);
+  const at::Tensor all = at::arange(tokens + regions, text.places.options());
+  // Before a pair's tokens stand the regions of the pairs before it; before its regions its tokens as well.
+  const at::Tensor before_tokens = region_starts.to(at::kLong).index_select(0, text.sequences);
+  const at::Tensor before_regions = text_starts.to(at::kLong).index_select(0, image.sequences + 1);
+  const at::Tensor targets =
+      at::cat({all.narrow(0, 0, tokens) + before_tokens, all.narrow(0, 0, regions) + before_regions});
+  return {.token_places = text.places,
+          .region_places = image.places,
+          .sources = at::empty_like(targets).scatter_(0, targets, all),
+          .targets = targets};
+}
+
+RowPlaces places_of(const at::Tensor& starts, int64_t rows) {
+  const at::Tensor from = starts.to(at::kLong);
+  const at::Tensor all = at::arange(rows, from.options());
+  // Those who end at or before a row stand before its sequence.
+  const at::Tensor sequences = at::searchsorted(from.slice(0, 1), all, /*out_int32=*/false, /*right=*/true);
+  return {sequences, all - from.index_select(0, sequences)};
+}
+
 at::Tensor reorder_rows(const at::Tensor& rows, const at::Tensor& sources, const at::Tensor& targets) {
   return ReorderRows::apply(rows, sources, targets);
 }

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "capture/tensor/device.h"
-#include "plain_products.h"
+#include "plain_form.h"
 
 namespace capture {
 
@@ -66,7 +66,7 @@ struct Layer : torch::CustomClassHolder {
         device(where),
         generator(where),
         precision(at::autocast::is_autocast_enabled(where.type()) ? Precision::bfloat16 : Precision::float32),
-        plain(PlainProducts::wanted()) {}
+        plain(PlainForm::wanted()) {}
 
   /// Keeps a graph, the first time too, although that one is thrown away: what layers do may depend on whether
   /// anybody asks for gradients.
@@ -74,7 +74,7 @@ struct Layer : torch::CustomClassHolder {
     const at::AutoGradMode gradients(true);
     const AutocastScope autocast(device, precision);
     const NoAutocastCache no_cache;
-    std::optional<PlainProducts> in_plain_form;
+    std::optional<PlainForm> in_plain_form;
     if (plain) in_plain_form.emplace();
     return layer(inputs);
   }

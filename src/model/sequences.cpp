@@ -16,7 +16,7 @@ at::Tensor first_of_each(const at::Tensor& rows, const Sequences& sequences) {
 Sequences firsts_of(const Sequences& sequences) {
   Sequences firsts{.count = sequences.count, .longest = 1};
   if (!sequences.packed()) return firsts;
-  firsts.starts = at::arange(sequences.count + 1, at::kInt);
+  firsts.starts = at::arange(sequences.count + 1, sequences.starts.options());
   if (sequences.streams.defined()) {
     firsts.streams = sequences.streams.index_select(0, sequences.starts.narrow(0, 0, sequences.count));
   }

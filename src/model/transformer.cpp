@@ -4,6 +4,7 @@
 
 #include "capture/model/attention.h"
 #include "packed_add_norm.h"
+#include "plain_form.h"
 #include "recompute.h"
 
 namespace capture {
@@ -13,7 +14,7 @@ namespace {
 /// LayerNorm(x + dropout(added)).
 at::Tensor add_and_normalise(const at::Tensor& x, const at::Tensor& added, const LayerNorm& norm, double dropout,
                              const Sequences& sequences) {
-  if (sequences.packed()) return packed_add_norm(x, added, norm->weight, norm->bias, sequences, dropout);
+  if (own_kernels(sequences)) return packed_add_norm(x, added, norm->weight, norm->bias, sequences, dropout);
   return norm->forward(at::dropout(added, dropout, /*train=*/dropout > 0) + x);
 }
 

@@ -57,7 +57,7 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
                 {.rank = options.rank,
                  .world_size = options.world_size,
                  .pin_memory = device.is_cuda(),
-                 .packed = options.packed && device.is_cpu()});
+                 .packed = options.packed});
   EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
   while (const std::optional<Batch> batch = loader.next()) {

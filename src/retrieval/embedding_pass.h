@@ -21,16 +21,15 @@ class Tokenizer;
 void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokenizer, int64_t feature_width,
                  int64_t max_tokens, int64_t max_regions, const std::string& where);
 
-/// While it lives, this thread records no gradients. The model is left in evaluation mode, its weights packed
-/// where batches are.
+/// While it lives, this thread records no gradients. The model is left in evaluation mode, on the CPU with its weights
+/// packed where batches are.
 class EmbeddingPass {
  public:
   /// For `rows` pairs. The model must be on `device`.
   EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows);
 
   /// Embeds a batch; its pair b becomes row rows[b] of the result, and pairs behind `rows` none. Where
-  /// EmbedderOptions::packed holds, a padded batch is packed first on the CPU, so that either form gives the same; a
-  /// packed one is for the CPU alone.
+  /// EmbedderOptions::packed holds, a padded batch is packed first on the CPU, so that either form gives the same.
   void add(const PairBatch& batch, std::span<const int64_t> rows);
   void add(const PackedBatch& batch, std::span<const int64_t> rows);
 

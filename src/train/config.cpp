@@ -35,9 +35,9 @@ void TrainerOptions::visit(FieldVisitor& f) {
   f.choice("precision", precision, "Number format of matrix products; weights and losses stay float32.",
            Choices<Precision>{{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}});
   f.field("packed", packed,
-          "On the CPU, batches without padding and kernels of our own; false: padded batches and LibTorch's operations "
-          "alone. "
-          "Results are the same up to rounding and the places that dropout draws.");
+          "Batches without padding, which on the CPU run in kernels of our own; false: padded batches and LibTorch's "
+          "operations alone. Results are the same up to rounding and the places that dropout draws. On a GPU with "
+          "cuda_graph, batches are padded.");
   f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 4096});
   f.field("seed", seed, "Seed of initial weights and dropout (loader.seed: of order and masks).",
           {0, int64_t{1} << 52});
@@ -133,7 +133,7 @@ void TrainConfig::check(FieldChecker& c) const {
 }
 
 bool packs(const TrainConfig& config, at::Device device) {
-  return config.trainer.packed && device.is_cpu();
+  return config.trainer.packed && (device.is_cpu() || !config.trainer.cuda_graph);
 }
 
 ResumeEffect resume_effect(const std::string& key) {

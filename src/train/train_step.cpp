@@ -119,7 +119,7 @@ at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, doubl
   const auto shares = shares_of(batches);
   at::Tensor losses;
   for (size_t i = 0; i < batches.size(); ++i) {
-    const bool by_pair = batches[i].packed.has_value();
+    const bool by_pair = batches[i].packed && device_.is_cpu();
     seed_dropout(device_, config_.trainer.seed, step, by_pair ? 0 : static_cast<int64_t>(i),
                  by_pair ? 0 : group_.rank());
     if (graphs_) {

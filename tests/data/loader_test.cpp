@@ -323,6 +323,11 @@ TEST_F(Loader, FillsPinnedMemory_CUDA) {
     EXPECT_TRUE(batch.targets.region_features.is_pinned() || batch.targets.region_features.numel() == 0);
   }
   expect_equal(pinned, load(options));
+  for (const Batch& batch : load(options, MaskingOptions{}, {.pin_memory = true, .packed = true})) {
+    EXPECT_TRUE(batch.packed->region_features.is_pinned());
+    EXPECT_TRUE(batch.packed->text_starts.is_pinned());
+    EXPECT_TRUE(batch.packed->region_starts.is_pinned());
+  }
 }
 
 TEST_F(Loader, StopsInTheMiddle) {

@@ -9,6 +9,8 @@
 #include "../../src/model/kernels/panel_product.h"
 #include "../../src/model/packed_add_norm.h"
 #include "../../src/model/packed_dropout.h"
+#include "../../src/model/packed_rows.h"
+#include "../../src/model/plain_form.h"
 #include "capture/model/attention.h"
 #include "capture/tensor/device.h"
 #include "capture/tensor/random.h"
@@ -40,7 +42,21 @@ at::Tensor mixed(const PretrainingOutput& output) {
   return sum;
 }
 
-TEST(PackedModel, GivesWhatThePaddedBatchGivesWithTheSameGradients) {
+/// By our kernels, and by LibTorch's operations, as on a GPU.
+class PackedForms : public ::testing::TestWithParam<bool> {
+ protected:
+  PackedForms() {
+    if (GetParam()) plain_.emplace();
+  }
+
+ private:
+  std::optional<PlainForm> plain_;
+};
+
+INSTANTIATE_TEST_SUITE_P(PackedModel, PackedForms, ::testing::Bool(),
+                         [](const auto& form) { return form.param ? "LibTorch" : "Own"; });
+
+TEST_P(PackedForms, GiveWhatThePaddedBatchGivesWithTheSameGradients) {
   const std::vector<std::vector<int64_t>> layers = {{2, 1, 1, 2}, {1, 1, 0, 0}, {0, 0, 0, 2}, {1, 0, 2, 0}};
   for (const auto& count : layers) {
     SCOPED_TRACE(::testing::PrintToString(count));
@@ -95,7 +111,7 @@ std::vector<at::Tensor> gradients_of(HybridStreamModel model, const Embed& embed
   return gradients;
 }
 
-TEST(PackedModel, EmbeddingsHaveTheGradientsOfThePaddedOnes) {
+TEST_P(PackedForms, HaveTheGradientsOfThePaddedEmbeddings) {
   HybridStreamModel model = small_model(small_options(2, 2, 1, 2));
   const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
   const PackedBatch tight = packed(batch);
@@ -125,6 +141,13 @@ TEST(PackedModel, OursAreTheKernelsOfPackedBatchesAlone) {
       model->project(batch).text_projection.sum().backward();
     });
     EXPECT_THAT(plain, IsEmpty());
+    const auto packed_plain = own_kernels([&] {
+      const PlainForm form;
+      mixed(model->pretrain(packed(batch), tight_rows.token_rows, tight_rows.region_rows)).backward();
+      model->embed(packed(batch)).text_pooled.sum().backward();
+      model->project(packed(batch)).text_projection.sum().backward();
+    });
+    EXPECT_THAT(packed_plain, IsEmpty());
     const auto ours = own_kernels(
         [&] { mixed(model->pretrain(packed(batch), tight_rows.token_rows, tight_rows.region_rows)).backward(); });
     EXPECT_THAT(ours, IsSupersetOf({"capture::attention", "capture::attention_gradient", "capture::add_norm"}));
@@ -137,7 +160,7 @@ TEST(PackedModel, OursAreTheKernelsOfPackedBatchesAlone) {
   EXPECT_THAT(own_kernels([&] { model->forward(batch); }), IsEmpty());
 }
 
-TEST(PackedModel, MatchesThePublishedModel) {
+TEST_P(PackedForms, MatchThePublishedModel) {
   for (const auto& folder : golden_folders()) {
     SCOPED_TRACE(folder);
     Golden golden(folder);
@@ -164,7 +187,7 @@ TEST(PackedModel, MatchesThePublishedModel) {
   }
 }
 
-TEST(PackedModel, InBfloat16StaysNearFloat32) {
+TEST_P(PackedForms, StayNearFloat32InBfloat16) {
   HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
   const PackedBatch batch = packed(small_batch({5, 9, 2}, {4, 1, 7}));
   const MaskedTargets rows = packed(some_rows(), small_batch({5, 9, 2}, {4, 1, 7}));
@@ -245,6 +268,17 @@ TEST(PackedModel, ProjectsWithTheDropoutOfPretraining) {
   const PairEmbeddings actual = model->project(batch);
   expect_near(actual.text_projection, expected.text_projection, 1e-5, "text_projection");
   expect_near(actual.region_projection, expected.region_projection, 1e-5, "region_projection");
+}
+
+TEST(JointOrder, IsTheSameByOperations) {
+  const at::Tensor text = at::tensor({0, 5, 14, 15, 17}, at::kInt);
+  const at::Tensor regions = at::tensor({0, 4, 5, 8, 15}, at::kInt);
+  const JointOrder expected = joint_order(text, regions, {});
+  const JointOrder actual = joint_order_by_operations(text, 17, regions, 15);
+  EXPECT_TRUE(actual.token_places.equal(expected.token_places)) << actual.token_places;
+  EXPECT_TRUE(actual.region_places.equal(expected.region_places)) << actual.region_places;
+  EXPECT_TRUE(actual.sources.equal(expected.sources)) << actual.sources;
+  EXPECT_TRUE(actual.targets.equal(expected.targets)) << actual.targets;
 }
 
 Sequences one_sequence(int64_t rows) {

@@ -1,4 +1,4 @@
-"""benchmarks/pretended_gpu on three of its cases: no settled step waits for the GPU, and one that does is noticed."""
+"""benchmarks/pretended_gpu on four of its cases: no settled step waits for the GPU, and one that does is noticed."""
 import os
 import pathlib
 import subprocess
@@ -24,7 +24,7 @@ class PretendedGpu(unittest.TestCase):
         return {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[2:]}
 
     def test_no_step_waits(self):
-        cases = ["float32", "graphs", "two ranks"]
+        cases = ["float32", "padded", "graphs", "two ranks"]
         done = self.look(*(word for case in cases for word in ("--only", case)))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         rows = self.rows(done)

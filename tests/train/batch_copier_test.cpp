@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "capture/tensor/device.h"
 
 namespace capture {
@@ -23,11 +25,40 @@ Batch numbered_batch(int64_t number, bool pinned) {
   return batch;
 }
 
+Batch packed_batch(bool pinned) {
+  Batch batch = numbered_batch(7, pinned);
+  batch.packed = packed(std::exchange(batch.inputs, {}));
+  if (!pinned) return batch;
+  for (at::Tensor* tensor : {&batch.packed->token_ids, &batch.packed->text_starts, &batch.packed->region_features,
+                             &batch.packed->region_locations, &batch.packed->region_starts}) {
+    *tensor = tensor->pin_memory();
+  }
+  return batch;
+}
+
 TEST(BatchCopier, LeavesBatchesOnACpuWhereTheyAre) {
   Batch batch = numbered_batch(7, false);
   const void* const features = batch.inputs.region_features.const_data_ptr();
   BatchCopier(at::kCPU).move(batch);
   EXPECT_EQ(batch.inputs.region_features.const_data_ptr(), features);
+}
+
+TEST(BatchCopier, PackedBatchesArriveOnAGpu_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  const PackedBatch expected = *packed_batch(false).packed;
+  Batch batch = packed_batch(true);
+  BatchCopier(gpu).move(batch);
+  const PackedBatch& actual = *batch.packed;
+  for (const auto& [there, here] :
+       {std::pair(actual.token_ids, expected.token_ids), std::pair(actual.text_starts, expected.text_starts),
+        std::pair(actual.region_features, expected.region_features),
+        std::pair(actual.region_locations, expected.region_locations),
+        std::pair(actual.region_starts, expected.region_starts)}) {
+    EXPECT_EQ(there.device(), gpu);
+    EXPECT_TRUE(there.cpu().equal(here));
+  }
+  EXPECT_EQ(batch.targets.token_rows.device(), gpu);
 }
 
 TEST(BatchCopier, BatchesArriveWholeOnAGpu_CUDA) {

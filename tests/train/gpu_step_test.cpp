@@ -13,12 +13,13 @@
 namespace capture {
 namespace {
 
-class GpuStepTest : public ::testing::Test {
+/// With packed batches, and with padded ones.
+class GpuStepTest : public ::testing::TestWithParam<bool> {
  protected:
   GpuStepTest() {
+    config_.trainer.packed = GetParam();
     write_samples(folder_ / "train.capshard", small_layout(), 16);
     data_.emplace(folder_.path());
-    config_ = small_training(/*width=*/32, /*layers=*/2);
     config_.loader.batch_size = 8;
     config_.optimizer.learning_rate = 1e-3;
   }
@@ -51,10 +52,13 @@ class GpuStepTest : public ::testing::Test {
   TemporaryFolder folder_;
   Letters letters_;
   std::optional<Dataset> data_;
-  TrainConfig config_;
+  TrainConfig config_ = small_training(/*width=*/32, /*layers=*/2);
 };
 
-TEST_F(GpuStepTest, GivesTheLossesOfTheCpu_CUDA) {
+INSTANTIATE_TEST_SUITE_P(Forms, GpuStepTest, ::testing::Bool(),
+                         [](const auto& form) { return form.param ? "Packed_CUDA" : "Padded_CUDA"; });
+
+TEST_P(GpuStepTest, GivesTheLossesOfTheCpu) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
   config_.model.dropout = config_.model.attention_dropout = 0;
@@ -65,7 +69,7 @@ TEST_F(GpuStepTest, GivesTheLossesOfTheCpu_CUDA) {
   }
 }
 
-TEST_F(GpuStepTest, RecomputesWithTheSameDropout_CUDA) {
+TEST_P(GpuStepTest, RecomputesWithTheSameDropout) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
   config_.trainer.precision = Precision::bfloat16;
@@ -78,7 +82,7 @@ TEST_F(GpuStepTest, RecomputesWithTheSameDropout_CUDA) {
   }
 }
 
-TEST_F(GpuStepTest, NeverWaitsForTheGpu_CUDA) {
+TEST_P(GpuStepTest, NeverWaitsForTheGpu) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
   const testing::Folder output;

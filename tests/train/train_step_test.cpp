@@ -157,8 +157,17 @@ TEST_F(TrainStepTest, PackedBatchesTrainAsPaddedOnesDo) {
   expect_same(train(8), whole);
   const auto padded = validate_model();
   for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(padded[i], losses[i], 1e-5);
-  EXPECT_FALSE(packs(config_, at::kCPU));
-  config_.trainer.packed = true;
+}
+
+TEST_F(TrainStepTest, EverythingPacksButGraphs) {
+  for (const auto device : {at::kCPU, at::kCUDA}) {
+    config_.trainer.packed = false;
+    EXPECT_FALSE(packs(config_, device));
+    config_.trainer.packed = true;
+    EXPECT_TRUE(packs(config_, device));
+  }
+  config_.trainer.cuda_graph = true;
+  EXPECT_TRUE(packs(config_, at::kCPU));  // records none
   EXPECT_FALSE(packs(config_, at::kCUDA));
 }
 

@@ -65,14 +65,33 @@ std::shared_ptr<Arguments> add_arguments(CLI::App* command) {
 }
 
 /// The batch where a run's loader puts it for a GPU: in page-locked memory.
-void pin(SyntheticBatch& batch) {
-  auto& inputs = batch.inputs;
+void pin(Batch& batch) {
+  const auto all = [](std::initializer_list<at::Tensor*> tensors) {
+    for (at::Tensor* tensor : tensors) *tensor = tensor->pin_memory();
+  };
   auto& targets = batch.targets;
-  for (at::Tensor* tensor :
-       {&inputs.token_ids, &inputs.text_mask, &inputs.region_features, &inputs.region_locations, &inputs.region_mask,
-        &targets.token_rows, &targets.token_ids, &targets.region_rows, &targets.region_features}) {
-    *tensor = tensor->pin_memory();
+  all({&targets.token_rows, &targets.token_ids, &targets.region_rows, &targets.region_features});
+  if (batch.packed) {
+    auto& inputs = *batch.packed;
+    all({&inputs.token_ids, &inputs.text_starts, &inputs.region_features, &inputs.region_locations,
+         &inputs.region_starts});
+  } else {
+    auto& inputs = batch.inputs;
+    all({&inputs.token_ids, &inputs.text_mask, &inputs.region_features, &inputs.region_locations, &inputs.region_mask});
   }
+}
+
+/// As a run's loader would make it.
+Batch batch_of(SyntheticBatch made, bool padded) {
+  Batch batch;
+  if (padded) {
+    batch.inputs = std::move(made.inputs);
+    batch.targets = std::move(made.targets);
+  } else {
+    batch.packed = packed(made.inputs);
+    batch.targets = packed(made.targets, made.inputs);
+  }
+  return batch;
 }
 
 /// A model with random weights and a batch, on the device.
@@ -83,34 +102,25 @@ struct Bench {
         device(parse_device(given.device)),
         copier(device),
         model(configured_model(given.config), 42),
-        host(synthetic_batch(model->options(), given.batch, given.lengths, 42)) {
+        host(batch_of(synthetic_batch(model->options(), given.batch, given.lengths, 42), given.padded)) {
     model->recompute(given.recompute);
     model->to(device);
     if (device.is_cuda()) pin(host);
-    if (!given.padded && device.is_cpu()) {
-      packed_inputs = packed(host.inputs);
-      targets = packed(host.targets, host.inputs);
-    }
     copy();
   }
 
   /// The batch onto the device, as every step of a run has to do it: on a GPU beside the computation.
   void copy() {
-    if (packed_inputs) return;
-    Batch batch;
-    batch.inputs = host.inputs;
-    batch.targets = host.targets;
+    batch = host;
     copier.move(batch);
-    inputs = std::move(batch.inputs);
-    targets = std::move(batch.targets);
   }
 
   PretrainingLosses losses() const {
-    return packed_inputs ? pretraining_losses(*model, *packed_inputs, targets, {})
-                         : pretraining_losses(*model, inputs, targets, {});
+    return batch.packed ? pretraining_losses(*model, *batch.packed, batch.targets, {})
+                        : pretraining_losses(*model, batch.inputs, batch.targets, {});
   }
 
-  PairEmbeddings embeddings() const { return packed_inputs ? model->embed(*packed_inputs) : model->embed(inputs); }
+  PairEmbeddings embeddings() const { return batch.packed ? model->embed(*batch.packed) : model->embed(batch.inputs); }
 
   /// Seconds of each call; on a GPU only their mean, for the host does not wait for it in between, as in a run.
   std::vector<double> time(const std::function<void()>& call) const {
@@ -143,7 +153,7 @@ struct Bench {
                  {"device", arguments.device},
                  {"dtype", arguments.precision == Precision::float32 ? "fp32" : "bf16"},
                  {"lengths", arguments.lengths == TitleLengths::full ? "full" : "product1m"},
-                 {"batches", packed_inputs ? "packed" : "padded"},
+                 {"batches", host.packed ? "packed" : "padded"},
                  {"parameters", parameter_count(model->options())},
                  {"official_parameters", official_parameter_count(model->options())},
                  {"steps", arguments.steps},
@@ -165,10 +175,8 @@ struct Bench {
   at::Device device;
   BatchCopier copier;
   HybridStreamModel model;
-  SyntheticBatch host;
-  PairBatch inputs;
-  std::optional<PackedBatch> packed_inputs;  ///< instead, on the CPU
-  MaskedTargets targets;
+  Batch host;
+  Batch batch;  ///< on the device
 };
 
 void run_train(const Arguments& arguments) {
@@ -187,10 +195,7 @@ void run_train(const Arguments& arguments) {
     result.total.reset();  // and the graph with it
   };
   bench.measure("train", step, [&](double seconds) {
-    Batch batch;
-    batch.inputs = bench.host.inputs;
-    batch.targets = bench.host.targets;
-    const double tflops = 1e-12 * training_flops(bench.model->options(), {}, work_of(batch)) / seconds;
+    const double tflops = 1e-12 * training_flops(bench.model->options(), {}, work_of(bench.host)) / seconds;
     const double peak = peak_tflops(bench.device, arguments.precision);
     const std::vector<double> losses = {result.masked_tokens.item<double>(), result.masked_regions.item<double>(),
                                         result.contrastive.item<double>()};
@@ -201,7 +206,8 @@ void run_train(const Arguments& arguments) {
 void run_embed(const Arguments& arguments) {
   Bench bench(arguments);
   bench.model->eval();
-  if (bench.packed_inputs) bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
+  if (!arguments.padded && bench.device.is_cpu())
+    bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
   at::Tensor sum;
   const auto embed = [&] {
     const c10::InferenceMode inference;

@@ -62,9 +62,9 @@ class HybridStreamModelImpl : public torch::nn::Module {
 
   /// What forward() and the heads give at the masked rows (MaskedTargets says how rows are counted), computing the end
   /// of the last block and the heads for those rows alone. The number of rows is a shape: nothing waits for a device.
-  /// A PairBatch is computed by LibTorch's operations alone, as in forward(). A PackedBatch must be on the CPU; its
-  /// results are those of the same pairs padded, up to rounding, in less time: no filling is computed, and products,
-  /// attention and LayerNorm run in kernels of our own.
+  /// A PairBatch is computed by LibTorch's operations alone, as in forward(). The results of a PackedBatch are those of
+  /// the same pairs padded, up to rounding, in less time: no filling is computed, and on the CPU products, attention
+  /// and LayerNorm run in kernels of our own.
   PretrainingOutput pretrain(const PairBatch& batch, const at::Tensor& token_rows, const at::Tensor& region_rows) const;
   PretrainingOutput pretrain(const PackedBatch& batch, const at::Tensor& token_rows,
                              const at::Tensor& region_rows) const;

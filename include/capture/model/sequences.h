@@ -9,16 +9,17 @@ namespace capture {
 
 /// B sequences in [rows, width], in one of two forms.
 /// - Padded: B · N rows, sequence b from row b · N on, short ones filled up. Attention hides the filling by `bias`.
-///   Works on every device, with LibTorch's operations alone: the plain form that the other is held against.
-/// - Packed: one sequence behind the other, none filled up. On the CPU, with kernels of our own.
+///   LibTorch's operations alone: the plain form that the other is held against.
+/// - Packed: one sequence behind the other, none filled up. On the CPU with kernels of our own, elsewhere with
+///   LibTorch's operations.
 struct Sequences {
   int64_t count = 0;       ///< B
   int64_t longest = 0;     ///< N, rows of the longest one
   at::Tensor bias = {};    ///< padded: [B, 1, 1, N], see padding_bias(); undefined where nothing is filled up
-  at::Tensor starts = {};  ///< packed: [B + 1] int32 on the CPU: sequence b is rows starts[b] to starts[b + 1]
+  at::Tensor starts = {};  ///< packed: [B + 1] int32: sequence b is rows starts[b] to starts[b + 1]
 
-  /// packed: [rows] int64, the random stream that dropout of each row reads; the rows of a pair have streams one behind
-  /// the other, and no two pairs have one in common. Without dropout nobody reads them.
+  /// packed, for kernels of our own: [rows] int64, the random stream that dropout of each row reads; the rows of a pair
+  /// have streams one behind the other, and no two pairs have one in common. Without dropout nobody reads them.
   at::Tensor streams = {};
 
   bool packed() const { return starts.defined(); }

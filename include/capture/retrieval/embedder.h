@@ -30,7 +30,8 @@ struct EmbedderOptions {
   /// Whether the outputs after fusion are wanted. Without them the model stops after its streams, where most of the
   /// work is still to come, and the pooled embeddings stay undefined.
   bool pooled = true;
-  /// On the CPU, batches without padding and kernels of our own; false: padded ones, by LibTorch's operations alone.
+  /// Batches without padding, which on the CPU run in kernels of our own; false: padded ones, by LibTorch's operations
+  /// alone.
   bool packed = true;
   /// Which of several processes this one is: it embeds a share of the samples.
   int64_t rank = 0;

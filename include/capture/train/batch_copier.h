@@ -18,7 +18,7 @@ class BatchCopier {
   explicit BatchCopier(at::Device device);
 
   /// `batch` should lie in page-locked memory (LoaderPlan::pin_memory): a copy from other memory holds the host up. On
-  /// a CPU, and for packed batches, which are for CPUs, nothing happens.
+  /// a CPU nothing happens.
   void move(Batch& batch) const;
 
  private:

@@ -50,7 +50,7 @@ struct TrainerOptions {
   int64_t accumulation = 1;
   std::string device = "auto";
   Precision precision = Precision::float32;
-  bool packed = true;  ///< on the CPU; see packs()
+  bool packed = true;  ///< see packs()
   int64_t threads = 0;
   int64_t seed = 42;  ///< of initial weights and dropout; the loader has its own, of order and masks
   int64_t log_interval = 10;

@@ -20,8 +20,8 @@
 namespace capture {
 
 /// Dropout for one forward pass: seeds LibTorch's generators from the run's seed, the step, the batch within the step
-/// and the rank, so that a checkpoint needs to keep no generator state. For packed batches 0 and 0: dropout itself
-/// tells their pairs apart (PackedBatch::items), and so does not depend on how a step is divided.
+/// and the rank, so that a checkpoint needs to keep no generator state. For packed batches on the CPU 0 and 0: dropout
+/// itself tells their pairs apart (PackedBatch::items), and so does not depend on how a step is divided.
 void seed_dropout(at::Device device, int64_t seed, int64_t step, int64_t batch, int64_t rank);
 
 class TrainStep {
