@@ -8,10 +8,10 @@
 #include <functional>
 #include <mutex>
 
+#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/random.h"
-#include "capture/train/batch_copier.h"
 
 namespace capture {
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "capture/base/config.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"

@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "capture/data/batch_copier.h"
 #include "capture/tensor/device.h"
-#include "capture/train/batch_copier.h"
 #include "capture/train/profile.h"
 #include "capture/train/train_step.h"
 #include "capture/train/trainer.h"

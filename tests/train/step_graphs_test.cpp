@@ -7,9 +7,9 @@
 #include <limits>
 #include <optional>
 
+#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/tensor/device.h"
-#include "capture/train/batch_copier.h"
 #include "capture/train/train_step.h"
 #include "capture/train/trainer.h"
 #include "capture/train/weight_average.h"

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "capture/base/progress.h"
+#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/train/bad_step.h"
-#include "capture/train/batch_copier.h"
 #include "capture/train/best.h"
 #include "capture/train/checkpoint_writer.h"
 #include "capture/train/config.h"

@@ -1,4 +1,4 @@
-#include "capture/train/batch_copier.h"
+#include "capture/data/batch_copier.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/Event.h>
