@@ -60,14 +60,10 @@ PairEmbeddings embed(HybridStreamModel& model, at::Device device, const Dataset&
                  .packed = options.packed});
   EmbeddingPass pass(model, device, options, dataset.size());
   int64_t done = 0;
-  while (const std::optional<Batch> batch = loader.next()) {
+  while (std::optional<Batch> batch = loader.next()) {
     const int64_t own = (batch->pairs + options.world_size - 1 - options.rank) / options.world_size;
-    const auto samples = std::span(batch->samples).first(static_cast<size_t>(own));  // without a stand-in
-    if (batch->packed) {
-      pass.add(*batch->packed, samples);
-    } else {
-      pass.add(batch->inputs, samples);
-    }
+    const std::vector<int64_t> samples = std::move(batch->samples);
+    pass.add(std::move(*batch), std::span(samples).first(static_cast<size_t>(own)));  // without a stand-in
     done += own;
     if (progress) progress(done);
   }

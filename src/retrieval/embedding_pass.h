@@ -3,11 +3,15 @@
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/Device.h>
+#include <c10/core/Event.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "capture/data/batch_copier.h"
 #include "capture/model/hybrid_stream.h"
 #include "capture/retrieval/embedder.h"
 #include "capture/tensor/device.h"
@@ -28,24 +32,35 @@ class EmbeddingPass {
   /// For `rows` pairs. The model must be on `device`.
   EmbeddingPass(HybridStreamModel& model, at::Device device, const EmbedderOptions& options, int64_t rows);
 
-  /// Embeds a batch; its pair b becomes row rows[b] of the result, and pairs behind `rows` none. Where
-  /// EmbedderOptions::packed holds, a padded batch is packed first on the CPU, so that either form gives the same.
-  void add(const PairBatch& batch, std::span<const int64_t> rows);
-  void add(const PackedBatch& batch, std::span<const int64_t> rows);
+  /// Embeds a batch of the host; its pair b becomes row rows[b] of the result, and pairs behind `rows` none. Where
+  /// EmbedderOptions::packed holds, a padded batch is packed first, so that either form gives the same. On a GPU the
+  /// host waits for the batch before: this one is computed while the next is made.
+  void add(Batch batch, std::span<const int64_t> rows);
 
   /// float32 on the CPU, [rows, P] each; zero where no pair was placed.
-  const PairEmbeddings& result() const { return all_; }
+  const PairEmbeddings& result();
 
  private:
-  /// Keeps what the model found in a batch.
-  void place(const PairEmbeddings& found, std::span<const int64_t> rows);
+  /// What the model found in a batch, on its way to the host.
+  struct Coming {
+    PairEmbeddings values;  ///< there, float32
+    std::vector<int64_t> rows;
+    std::optional<c10::Event> arrived;
+  };
+
+  Coming fetch(const PairEmbeddings& found, std::span<const int64_t> rows) const;
+
+  /// Puts what is coming where it belongs.
+  void place();
 
   HybridStreamModel& model_;
   at::Device device_;
+  BatchCopier copier_;
   at::NoGradGuard no_grad_;
   AutocastScope autocast_;
   bool packed_;
   bool pooled_;
+  std::optional<Coming> coming_;
   PairEmbeddings all_;
 };
 

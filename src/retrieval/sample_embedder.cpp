@@ -175,7 +175,9 @@ PairEmbeddings embed_samples(HybridStreamModel& model, at::Device device, std::s
     const std::span<const int64_t> rows = left.first(std::min(left.size(), static_cast<size_t>(options.batch_size)));
     std::vector<const Seen*> pairs;
     for (const int64_t row : rows) pairs.push_back(&seen[static_cast<size_t>(row)]);
-    pass.add(batch_of(pairs, feature_width, tokenizer.specials().pad), rows);
+    Batch batch;
+    batch.inputs = batch_of(pairs, feature_width, tokenizer.specials().pad);
+    pass.add(std::move(batch), rows);
     left = left.subspan(rows.size());
   }
   PairEmbeddings all = pass.result();

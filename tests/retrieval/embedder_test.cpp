@@ -8,6 +8,7 @@
 #include "capture/base/error.h"
 #include "capture/data/loader.h"
 #include "capture/retrieval/recipe.h"
+#include "capture/tensor/device.h"
 #include "capture/tensor/safetensors.h"
 #include "embedding.h"
 #include "model/own_kernels.h"
@@ -29,6 +30,18 @@ TEST_F(EmbedderTest, ThePlainPathGivesTheSameWithoutKernelsOfOurs) {
   const PairEmbeddings expected = embedded({.batch_size = 5});
   const auto heard = own_kernels([&] { expect_near(embedded({.batch_size = 5, .packed = false}), expected, 1e-5); });
   EXPECT_TRUE(heard.empty()) << testing::PrintToString(heard);
+}
+
+TEST_F(EmbedderTest, AGpuGivesTheSame_CUDA) {
+  const at::Device gpu = parse_device("auto");
+  if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  const PairEmbeddings expected = embedded({.batch_size = 5});
+  HybridStreamModel there = model_;
+  there->to(gpu);
+  for (const bool packed : {true, false}) {
+    // Several batches, each of which is fetched while the next is computed.
+    expect_near(embed(there, gpu, data_, letters_, {.batch_size = 5, .packed = packed}), expected, 1e-3);
+  }
 }
 
 TEST_F(EmbedderTest, ProcessesShareTheRowsAndLeaveTheOthersZero) {
