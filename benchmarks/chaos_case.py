@@ -57,6 +57,8 @@ class Case:
             self.settings |= {"evaluation.gallery": gallery, "evaluation.queries": queries}
         else:
             self.settings["trainer.best_metric"] = "loss"
+        if self.settings["distributed.overlap"] == "true":
+            self.settings["distributed.reducer"] = draw.choice(["capture", "capture", "c10d"])
         self.config = campaign.config
         self.disk = campaign.disk if draw.random() < 0.5 else None
         self.resumes, self.faults, self.lost_saves = 0, [], False

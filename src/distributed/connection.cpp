@@ -260,7 +260,7 @@ void ProcessGroup::Connection::leave(const std::string& reason) {
 
 std::unique_ptr<ProcessGroup::Connection::Pending> ProcessGroup::Connection::begin_sum(at::Tensor& tensor) {
   std::vector<at::Tensor> tensors = {tensor};
-  return std::make_unique<PendingWork>((tensor.is_cuda() ? device_sums_ : sums_)->allreduce(tensors));
+  return std::make_unique<PendingWork>(sums(tensor.device())->allreduce(tensors));
 }
 
 void ProcessGroup::Connection::finish_sums(const std::function<void()>& wait) {

@@ -54,9 +54,12 @@ class ProcessGroup::Connection {
   /// Waits for sums in the order in which they began.
   void finish_sums(const std::function<void()>& wait);
 
- private:
   using Channel = c10::intrusive_ptr<c10d::Backend>;
 
+  /// The channel on which sums of tensors of carrier(device) travel.
+  const Channel& sums(at::Device device) const { return device.is_cuda() ? device_sums_ : sums_; }
+
+ private:
   void run(const char* doing, const std::function<void()>& call);
   /// Once. In order: when all that travels has arrived; otherwise at once, for a lost process's share never comes.
   void close_gpus(bool in_order) noexcept;

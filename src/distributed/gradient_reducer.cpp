@@ -5,17 +5,21 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include "c10d_reducer.h"
 #include "connection.h"
 
 namespace capture {
 
-class GradientReducer::Impl {
- public:
-  Impl(ProcessGroup group, const std::vector<at::Tensor>& parameters, const DistributedOptions& options);
-  ~Impl();
+namespace {
 
-  void begin();
-  void finish();
+/// A full bucket is sent once all before it are: the messages are the same on every process whatever each computes.
+class BucketReducer final : public GradientReducer {
+ public:
+  BucketReducer(ProcessGroup group, const std::vector<at::Tensor>& parameters, const DistributedOptions& options);
+  ~BucketReducer() override;
+
+  void backward(const at::Tensor& total) override;
+  void finish() override;
 
   /// The backward pass has left this parameter's gradient.
   void arrive(size_t parameter);
@@ -51,21 +55,16 @@ class GradientReducer::Impl {
   bool last_ = false;  // the backward pass under way is the step's last
 };
 
-namespace {
-
-template <class Receiver>
 struct ArrivalHook final : torch::autograd::PostAccumulateGradHook {
-  ArrivalHook(Receiver& to, size_t of) : receiver(to), parameter(of) {}
+  ArrivalHook(BucketReducer& to, size_t of) : receiver(to), parameter(of) {}
   void operator()(const at::Tensor& /*tensor*/) override { receiver.arrive(parameter); }
 
-  Receiver& receiver;
+  BucketReducer& receiver;
   size_t parameter;
 };
 
-}  // namespace
-
-GradientReducer::Impl::Impl(ProcessGroup group, const std::vector<at::Tensor>& parameters,
-                            const DistributedOptions& options)
+BucketReducer::BucketReducer(ProcessGroup group, const std::vector<at::Tensor>& parameters,
+                             const DistributedOptions& options)
     : group_(std::move(group)),
       compression_(options.compression),
       overlap_(options.overlap),
@@ -84,16 +83,15 @@ GradientReducer::Impl::Impl(ProcessGroup group, const std::vector<at::Tensor>& p
     bytes = 0;
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i].tensor,
-                                                   std::make_unique<ArrivalHook<Impl>>(*this, i));
+    torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i].tensor, std::make_unique<ArrivalHook>(*this, i));
   }
 }
 
-GradientReducer::Impl::~Impl() {
+BucketReducer::~BucketReducer() {
   for (auto& parameter : parameters_) torch::autograd::impl::set_post_acc_grad_hooks(parameter.tensor, nullptr);
 }
 
-void GradientReducer::Impl::make_bucket(std::vector<size_t> members) {
+void BucketReducer::make_bucket(std::vector<size_t> members) {
   int64_t numbers = 0;
   for (const size_t i : members) numbers += parameters_[i].tensor.numel();
   Bucket bucket;
@@ -110,12 +108,13 @@ void GradientReducer::Impl::make_bucket(std::vector<size_t> members) {
   buckets_.push_back(std::move(bucket));
 }
 
-void GradientReducer::Impl::begin() {
+void BucketReducer::backward(const at::Tensor& total) {
   last_ = true;
+  if (total.requires_grad()) total.backward();
 }
 
 /// Puts the gradient, times `factor`, into its bucket, where later passes add to it.
-void GradientReducer::Impl::take(Parameter& parameter, double factor) {
+void BucketReducer::take(Parameter& parameter, double factor) {
   at::Tensor& gradient = parameter.tensor.mutable_grad();
   if (!gradient.is_alias_of(parameter.gradient)) {
     at::mul_out(parameter.gradient, gradient, at::scalar_tensor(factor, gradient.options().device(at::kCPU)));
@@ -125,7 +124,7 @@ void GradientReducer::Impl::take(Parameter& parameter, double factor) {
   }
 }
 
-void GradientReducer::Impl::arrive(size_t index) {
+void BucketReducer::arrive(size_t index) {
   const at::NoGradGuard no_gradient;
   auto& parameter = parameters_[index];
   take(parameter, last_ ? share_ : 1.0);
@@ -135,11 +134,11 @@ void GradientReducer::Impl::arrive(size_t index) {
   if (overlap_) send_full();
 }
 
-void GradientReducer::Impl::send_full() {
+void BucketReducer::send_full() {
   while (next_ < buckets_.size() && buckets_[next_].missing == 0) send(buckets_[next_++]);
 }
 
-void GradientReducer::Impl::send(Bucket& bucket) {
+void BucketReducer::send(Bucket& bucket) {
   bucket.message =
       bucket.gradients.to(group_.connection()->carrier(bucket.gradients.device()),
                           compression_ == Compression::bfloat16 ? at::kBFloat16 : bucket.gradients.scalar_type());
@@ -147,12 +146,12 @@ void GradientReducer::Impl::send(Bucket& bucket) {
 }
 
 /// Which parameters have a gradient on any process; [parameters] of 0 or 1.
-at::Tensor GradientReducer::Impl::anywhere(at::Tensor here) const {
+at::Tensor BucketReducer::anywhere(at::Tensor here) const {
   group_.connection()->maximum(here);
   return here;
 }
 
-void GradientReducer::Impl::finish() {
+void BucketReducer::finish() {
   const at::NoGradGuard no_gradient;
   at::Tensor present = at::zeros({static_cast<int64_t>(parameters_.size())}, at::kInt);
   int* here = present.mutable_data_ptr<int>();
@@ -184,18 +183,13 @@ void GradientReducer::Impl::finish() {
   last_ = false;
 }
 
-GradientReducer::GradientReducer(ProcessGroup group, const std::vector<at::Tensor>& parameters,
-                                 const DistributedOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(group), parameters, options)) {}
+}  // namespace
 
-GradientReducer::~GradientReducer() = default;
-
-void GradientReducer::begin() {
-  impl_->begin();
-}
-
-void GradientReducer::finish() {
-  impl_->finish();
+std::unique_ptr<GradientReducer> make_gradient_reducer(const ProcessGroup& group,
+                                                       const std::vector<at::Tensor>& parameters,
+                                                       const DistributedOptions& options) {
+  if (options.reducer == ReductionEngine::c10d) return make_c10d_reducer(group, parameters, options);
+  return std::make_unique<BucketReducer>(group, parameters, options);
 }
 
 }  // namespace capture

@@ -60,7 +60,7 @@ TrainStep::TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainC
                      ProcessGroup group)
     : model_(std::move(model)), optimizer_(optimizer), config_(config), device_(device), group_(std::move(group)) {
   if (group_.alone()) return;
-  reducer_ = std::make_unique<GradientReducer>(group_, optimizer_.parameters(), config.distributed);
+  reducer_ = make_gradient_reducer(group_, optimizer_.parameters(), config.distributed);
 }
 
 void TrainStep::use_graphs(std::unique_ptr<GraphBackend> backend, const StepGraphOptions& options) {
@@ -104,11 +104,15 @@ at::Tensor TrainStep::learn(const Batch& batch, const LossShares& shares, bool l
     const AutocastScope autocast(device_, config_.trainer.precision);
     loss = losses_of(*model_, batch, device_, objective, group_);
   }
-  if (reducer_ && last) reducer_->begin();
-  // Where nothing is masked, others have masked positions, and nothing else is asked for, there is nothing to learn.
-  if (loss.total.requires_grad()) {
+  {
     RECORD_USER_SCOPE("backward");
-    loss.total.backward();
+    if (reducer_ && last) {
+      reducer_->backward(loss.total);
+    } else if (loss.total.requires_grad()) {
+      // Where nothing is masked, others have masked positions, and nothing else is asked for, there is nothing to
+      // learn.
+      loss.total.backward();
+    }
   }
   const at::NoGradGuard no_gradient;
   return at::stack({loss.total.detach(), loss.masked_tokens * shares.tokens, loss.masked_regions * shares.regions,

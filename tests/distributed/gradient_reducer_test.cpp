@@ -28,11 +28,11 @@ at::Tensor wanted(int64_t rank, double step, int64_t size = kMany) {
   return at::sin(at::arange(size, at::kFloat) * 0.37 + step) + static_cast<double>(rank);
 }
 
-/// A backward pass after which `parameter` has `gradient`, or has it added.
-void backward(const std::vector<at::Tensor>& parameters, const std::vector<at::Tensor>& gradients) {
+/// A number whose backward pass gives `parameters` these gradients.
+at::Tensor loss_of(const std::vector<at::Tensor>& parameters, const std::vector<at::Tensor>& gradients) {
   at::Tensor loss = at::zeros({});
   for (size_t i = 0; i < parameters.size(); ++i) loss = loss + (parameters[i] * gradients[i]).sum();
-  loss.backward();
+  return loss;
 }
 
 void expect_mean(const at::Tensor& gradient, const std::vector<at::Tensor>& parts) {
@@ -41,19 +41,30 @@ void expect_mean(const at::Tensor& gradient, const std::vector<at::Tensor>& part
   EXPECT_TRUE(at::allclose(gradient, mean, 1e-6, 1e-6));
 }
 
-TEST(GradientReducer, AveragesStepAfterStep) {
+/// What both engines do.
+class GradientReducers : public ::testing::TestWithParam<ReductionEngine> {
+ protected:
+  DistributedOptions options_ = {.reducer = GetParam(), .bucket_megabytes = 1};
+};
+
+INSTANTIATE_TEST_SUITE_P(GradientReducer, GradientReducers,
+                         ::testing::Values(ReductionEngine::capture, ReductionEngine::c10d), [](const auto& engine) {
+                           return engine.param == ReductionEngine::capture ? "capture" : "c10d";
+                         });
+
+TEST_P(GradientReducers, AverageStepAfterStep) {
   for (const bool overlap : {true, false}) {
-    DistributedOptions options = kSmallBuckets;
+    if (!overlap && GetParam() == ReductionEngine::c10d) continue;
+    DistributedOptions options = options_;
     options.overlap = overlap;
     on_ranks(3, [&](const ProcessGroup& group) {
       const std::vector<at::Tensor> parameters = {parameter(), parameter(7), parameter(), parameter()};
-      GradientReducer reducer(group, parameters, options);
+      const auto reducer = make_gradient_reducer(group, parameters, options);
       for (double step = 0; step < 3; ++step) {
         std::vector<at::Tensor> gradients;
         for (const auto& each : parameters) gradients.push_back(wanted(group.rank(), step, each.numel()));
-        reducer.begin();
-        backward(parameters, gradients);
-        reducer.finish();
+        reducer->backward(loss_of(parameters, gradients));
+        reducer->finish();
         for (const auto& each : parameters) {
           expect_mean(each.grad(),
                       {wanted(0, step, each.numel()), wanted(1, step, each.numel()), wanted(2, step, each.numel())});
@@ -64,17 +75,16 @@ TEST(GradientReducer, AveragesStepAfterStep) {
   }
 }
 
-TEST(GradientReducer, OnlyTheLastPassOfAStepTravels) {
-  on_ranks(2, [](const ProcessGroup& group) {
+TEST_P(GradientReducers, LetTheLastPassOfAStepAloneTravel) {
+  on_ranks(2, [&](const ProcessGroup& group) {
     const at::Tensor both = parameter(), early = parameter();
-    GradientReducer reducer(group, {both, early}, kSmallBuckets);
+    const auto reducer = make_gradient_reducer(group, {both, early}, options_);
     for (double step = 0; step < 2; ++step) {
-      backward({both, early}, {wanted(group.rank(), step), wanted(group.rank(), step + 5)});
+      loss_of({both, early}, {wanted(group.rank(), step), wanted(group.rank(), step + 5)}).backward();
       EXPECT_TRUE(both.grad().equal(wanted(group.rank(), step)));
-      backward({both}, {wanted(group.rank(), step + 1)});
-      reducer.begin();
-      backward({both}, {wanted(group.rank(), step + 2)});
-      reducer.finish();
+      loss_of({both}, {wanted(group.rank(), step + 1)}).backward();
+      reducer->backward(loss_of({both}, {wanted(group.rank(), step + 2)}));
+      reducer->finish();
       std::vector<at::Tensor> sums;
       for (const int64_t rank : {0, 1}) {
         sums.push_back(wanted(rank, step) + wanted(rank, step + 1) + wanted(rank, step + 2));
@@ -86,15 +96,14 @@ TEST(GradientReducer, OnlyTheLastPassOfAStepTravels) {
   });
 }
 
-TEST(GradientReducer, AGradientThatOneRankLacksCountsAsZero) {
-  on_ranks(2, [](const ProcessGroup& group) {
+TEST_P(GradientReducers, CountAGradientThatOneRankLacksAsZero) {
+  on_ranks(2, [&](const ProcessGroup& group) {
     const at::Tensor here = parameter(), nowhere = parameter(), frozen = at::zeros({3});
-    GradientReducer reducer(group, {nowhere, here, frozen}, kSmallBuckets);
+    const auto reducer = make_gradient_reducer(group, {nowhere, here, frozen}, options_);
     for (double step = 0; step < 2; ++step) {
-      reducer.begin();
       // The other rank has no backward pass at all.
-      if (group.rank() == 1) backward({here}, {wanted(1, step)});
-      reducer.finish();
+      reducer->backward(group.rank() == 1 ? loss_of({here}, {wanted(1, step)}) : at::zeros({}));
+      reducer->finish();
       expect_mean(here.grad(), {at::zeros({kMany}), wanted(1, step)});
       EXPECT_FALSE(nowhere.grad().defined());
       EXPECT_FALSE(frozen.grad().defined());
@@ -103,17 +112,16 @@ TEST(GradientReducer, AGradientThatOneRankLacksCountsAsZero) {
   });
 }
 
-TEST(GradientReducer, CompressedGradientsAreTheSameOnEveryRank) {
-  DistributedOptions options = kSmallBuckets;
+TEST_P(GradientReducers, GiveEveryRankTheSameCompressedGradients) {
+  DistributedOptions options = options_;
   options.compression = Compression::bfloat16;
   on_ranks(
       3,
       [&](const ProcessGroup& group) {
         const at::Tensor one = parameter();
-        GradientReducer reducer(group, {one}, options);
-        reducer.begin();
-        backward({one}, {wanted(group.rank(), 0)});
-        reducer.finish();
+        const auto reducer = make_gradient_reducer(group, {one}, options);
+        reducer->backward(loss_of({one}, {wanted(group.rank(), 0)}));
+        reducer->finish();
         const at::Tensor exact = (wanted(0, 0) + wanted(1, 0) + wanted(2, 0)) / 3;
         EXPECT_EQ(one.grad().scalar_type(), at::kFloat);
         EXPECT_LT((one.grad() - exact).abs().max().item<double>(), 0.02);
@@ -139,10 +147,10 @@ struct Gate final : torch::autograd::Node {
 
 /// The first parameter of a model has its gradient last. Its part of the backward pass begins when the sum of the last
 /// one's has arrived, which it never does where gradients travel at the end alone.
-TEST(GradientReducer, GradientsTravelWhileTheBackwardPassComputesOthers) {
-  on_ranks(2, [](const ProcessGroup& group) {
+TEST_P(GradientReducers, SendGradientsWhileTheBackwardPassComputesOthers) {
+  on_ranks(2, [&](const ProcessGroup& group) {
     at::Tensor first = parameter(), last = parameter();
-    GradientReducer reducer(group, {first, last}, kSmallBuckets);
+    const auto reducer = make_gradient_reducer(group, {first, last}, options_);
     const float wanted_there = (wanted(0, 1) + wanted(1, 1))[0].item<float>() / 2;
     bool opened = false;
     const auto has_arrived = [&] {
@@ -154,29 +162,27 @@ TEST(GradientReducer, GradientsTravelWhileTheBackwardPassComputesOthers) {
     gate->set_next_edges(torch::autograd::collect_next_edges(product));
     at::Tensor gated = product.detach();
     torch::autograd::set_history(gated, gate);
-    reducer.begin();
-    (gated.sum() + (last * wanted(group.rank(), 1)).sum()).backward();
+    reducer->backward(gated.sum() + (last * wanted(group.rank(), 1)).sum());
     EXPECT_TRUE(opened);
-    reducer.finish();
+    reducer->finish();
     expect_mean(first.grad(), {wanted(0, 0), wanted(1, 0)});
   });
 }
 
 /// No step allocates a gradient anew.
-TEST(GradientReducer, GradientsLieInTheirBucketsStepAfterStep) {
+TEST(BucketReducer, KeepsGradientsInTheirBucketsStepAfterStep) {
   on_ranks(2, [](const ProcessGroup& group) {
     // In buckets of 1 MB the two small ones are side by side, the last first.
     const at::Tensor large = parameter(), small = parameter(7), smaller = parameter(5);
     const std::vector<at::Tensor> parameters = {large, small, smaller};
-    GradientReducer reducer(group, parameters, kSmallBuckets);
+    const auto reducer = make_gradient_reducer(group, parameters, kSmallBuckets);
     std::vector<const void*> places;
     for (double step = 0; step < 4; ++step) {
-      reducer.begin();
       std::vector<at::Tensor> gradients;
       for (const auto& each : parameters) gradients.push_back(wanted(group.rank(), step, each.numel()));
-      backward(parameters, gradients);
+      reducer->backward(loss_of(parameters, gradients));
       for (const bool averaged : {false, true}) {
-        if (averaged) reducer.finish();
+        if (averaged) reducer->finish();
         std::vector<const void*> here;
         for (const auto& each : parameters) here.push_back(each.grad().const_data_ptr());
         if (places.empty()) places = here;
@@ -196,13 +202,68 @@ TEST(GradientReducer, GradientsLieInTheirBucketsStepAfterStep) {
   });
 }
 
-TEST(GradientReducer, LeavesTheParametersAsTheyWere) {
-  on_ranks(2, [](const ProcessGroup& group) {
+TEST_P(GradientReducers, LeaveTheParametersAsTheyWere) {
+  on_ranks(2, [&](const ProcessGroup& group) {
     const at::Tensor one = parameter(4);
-    { const GradientReducer reducer(group, {one}, {}); }
-    backward({one}, {wanted(group.rank(), 0, 4)});
+    make_gradient_reducer(group, {one}, options_);
+    loss_of({one}, {wanted(group.rank(), 0, 4)}).backward();
     EXPECT_TRUE(one.grad().equal(wanted(group.rank(), 0, 4)));
   });
+}
+
+/// Layers whose gradients take several buckets; the last is used in a step or not.
+std::vector<at::Tensor> layers() {
+  std::vector<at::Tensor> all;
+  for (const int64_t width : {700, 300, 5}) all.push_back(at::full({width, 700}, 0.01).requires_grad_());
+  return all;
+}
+
+/// Numbers of this rank and step alone. Rank 1 leaves the last layer out in step 1, and all do in step 2.
+at::Tensor loss_of_layers(const std::vector<at::Tensor>& layers, int64_t rank, int64_t step) {
+  const at::Tensor x = at::sin(at::arange(700, at::kFloat) * 0.37 + static_cast<double>(7 * rank + step));
+  const at::Tensor hidden = at::mv(layers[0], x).tanh();
+  const at::Tensor total = at::mv(layers[1], hidden).square().sum();
+  const bool used = step == 0 || (step == 1 && rank == 0);
+  return used ? total + at::mv(layers[2], hidden).sum() : total;
+}
+
+constexpr int64_t kSteps = 3;
+
+/// The gradients of each layer in each step, zeros where there are none.
+std::vector<at::Tensor> gradients_by(const DistributedOptions& options, int64_t of_rank) {
+  std::vector<at::Tensor> gradients;
+  on_ranks(2, [&](const ProcessGroup& group) {
+    const auto all = layers();
+    const auto reducer = make_gradient_reducer(group, all, options);
+    for (int64_t step = 0; step < kSteps; ++step) {
+      reducer->backward(loss_of_layers(all, group.rank(), step));
+      reducer->finish();
+      for (const auto& each : all) {
+        if (group.rank() == of_rank) {
+          gradients.push_back(each.grad().defined() ? each.grad().clone() : at::zeros_like(each));
+        }
+        each.mutable_grad().reset();
+      }
+    }
+  });
+  return gradients;
+}
+
+/// A mean over two is exact in either order, so not a bit may differ.
+TEST(GradientReducer, OursGivesTheBitsOfC10dsOnTwoRanks) {
+  for (const Compression compression : {Compression::none, Compression::bfloat16}) {
+    for (const int64_t rank : {0, 1}) {
+      DistributedOptions options = {.bucket_megabytes = 1, .compression = compression};
+      const auto ours = gradients_by(options, rank);
+      options.reducer = ReductionEngine::c10d;
+      const auto theirs = gradients_by(options, rank);
+      ASSERT_EQ(ours.size(), 3 * kSteps);
+      ASSERT_EQ(theirs.size(), ours.size());
+      for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(ours[i].equal(theirs[i])) << "rank " << rank << ", " << i;
+      EXPECT_GT(ours[5].abs().max().item<double>(), 0);  // one rank's half
+      EXPECT_EQ(ours[8].abs().max().item<double>(), 0);
+    }
+  }
 }
 
 }  // namespace

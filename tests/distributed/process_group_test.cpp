@@ -154,12 +154,11 @@ TEST(ProcessGroup, GatheredRowsCarryTheGradientsOfTheWholeBatch) {
     on_ranks(ranks, [&](const ProcessGroup& group) {
       const int64_t share = rows.size(0) / group.world_size();
       at::Tensor weight = start.clone().requires_grad_();
-      GradientReducer reducer(group, {weight}, {});
+      const auto reducer = make_gradient_reducer(group, {weight}, {});
       const at::Tensor own = rows.narrow(0, group.rank() * share, share).mm(weight);
       at::Tensor part = meeting(own, gather_with_gradient(group, own), group.rank() * share);
-      reducer.begin();
-      part.backward();
-      reducer.finish();
+      reducer->backward(part);
+      reducer->finish();
       at::Tensor mean = part.detach().clone();
       group.average({mean});
       EXPECT_TRUE(at::allclose(mean, loss.detach(), 1e-6, 1e-7));

@@ -173,6 +173,18 @@ class ProcessesDie(Case):
         self.start(2, "--resume", "auto").must_finish()
         self.assertSameRun(WHOLE.output, self.output)
 
+    def test_so_it_is_with_the_engine_of_c10d_whose_bits_are_the_same(self):
+        engine = ["--resume", "auto", "--set", "distributed.reducer=c10d", "--set", "distributed.timeout_seconds=6"]
+        for step, number, victim, survivor in [(12, signal.SIGKILL, 1, 0), (30, signal.SIGKILL, 0, 1), (50, signal.SIGSTOP, 1, 0)]:
+            processes = self.start(2, *engine)
+            processes.until_step(step)
+            processes.send(number, victim)
+            self.assertClear(processes, survivor)
+            self.assertRegex(processes.said(survivor), f"rank {victim}")
+            processes.end()
+        self.start(2, *engine).must_finish()
+        self.assertSameRun(WHOLE.output, self.output)
+
     def test_a_refusal_of_rank_0_is_everybodys(self):
         processes = Processes(2, WHOLE.output)
         self.addCleanup(processes.end)

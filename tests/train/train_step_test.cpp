@@ -108,6 +108,20 @@ TEST_F(TrainStepTest, RanksTogetherDoWhatOneProcessDoes) {
   }
 }
 
+TEST_F(TrainStepTest, RanksDoSoWithTheEngineOfC10d) {
+  config_.distributed.reducer = ReductionEngine::c10d;
+  config_.masking.region_probability = 0.05;  // some batches have no masked region, some ranks' none that others have
+  for (const double contrastive : {1.0, 0.0}) {
+    config_.objective.contrastive = contrastive;
+    for (const int64_t rows : {8, 4}) {
+      const Result whole = train(rows, {}, 20);
+      for (const int64_t ranks : {2, 4}) {
+        on_ranks(ranks, [&](const ProcessGroup& group) { expect_same(train(rows / ranks, group, 20), whole, 1e-6); });
+      }
+    }
+  }
+}
+
 TEST_F(TrainStepTest, OverlapAndBucketsChangeNothing) {
   Result plain;
   for (const bool overlap : {false, true}) {
