@@ -11,19 +11,16 @@ namespace {
 
 constexpr int64_t kAligned = 16;  // bytes at a time in which the kernels for packed sequences read
 
-/// Whether the GPU's kernel takes these queries: LibTorch would not answer "by products and softmax", and a head's row
-/// is aligned.
-bool has_kernel(const at::Tensor& q, double dropout) {
-  if (!q.is_cuda() || q.size(2) * q.element_size() % kAligned != 0) return false;
-  constexpr int64_t kByProducts = 0;
+VarlenWay way_of(const at::Tensor& q, double dropout) {
+  if (!q.is_cuda()) return VarlenWay::padded;
   const at::Tensor one = q.transpose(0, 1).unsqueeze(0);
-  return at::_fused_sdp_choice(one, one, one, /*attn_mask=*/{}, dropout) != kByProducts;
+  const bool aligned = q.size(2) * q.element_size() % kAligned == 0;
+  return varlen_way(at::_fused_sdp_choice(one, one, one, /*attn_mask=*/{}, dropout), aligned, dropout);
 }
 
 at::Tensor attend(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
                   const Packing& keys, double dropout) {
-  return has_kernel(q, dropout) ? attend_in_place(q, queries, k, v, keys, dropout)
-                                : attend_padded(q, queries, k, v, keys, dropout);
+  return varlen_attention(way_of(q, dropout), q, queries, k, v, keys, dropout);
 }
 
 /// A packed projection [rows, parts · heads · d] as `parts` views [rows, heads, d].
@@ -49,10 +46,16 @@ at::Tensor mask_of(const Packing& packing) {
   return at::arange(packing.longest, lengths.options()).unsqueeze(0) < lengths;
 }
 
-}  // namespace
+at::Tensor by_flash(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
+                    const Packing& keys, double dropout) {
+  const auto found =
+      at::_flash_attention_forward(q, k, v, queries.starts, keys.starts, queries.longest, keys.longest, dropout,
+                                   /*is_causal=*/false, /*return_debug_mask=*/false);
+  return std::get<0>(found).flatten(1);
+}
 
-at::Tensor attend_in_place(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
-                           const Packing& keys, double dropout) {
+at::Tensor by_efficient(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
+                        const Packing& keys, double dropout) {
   constexpr int64_t kNoMask = 0;
   const bool keeps = at::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
   const auto found = at::_efficient_attention_forward(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), /*bias=*/{},
@@ -61,8 +64,8 @@ at::Tensor attend_in_place(const at::Tensor& q, const Packing& queries, const at
   return std::get<0>(found).squeeze(0).flatten(1);
 }
 
-at::Tensor attend_padded(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
-                         const Packing& keys, double dropout) {
+at::Tensor by_padding(const at::Tensor& q, const Packing& queries, const at::Tensor& k, const at::Tensor& v,
+                      const Packing& keys, double dropout) {
   const at::Tensor q_mask = mask_of(queries);
   const at::Tensor k_mask = mask_of(keys);
   const auto by_head = [](const at::Tensor& rows, const Packing& packing, const at::Tensor& mask) {
@@ -72,6 +75,28 @@ at::Tensor attend_padded(const at::Tensor& q, const Packing& queries, const at::
                                               by_head(v, keys, k_mask), padding_bias(k_mask), dropout);
   const RowPlaces rows = places_of(queries.starts, q.size(0));
   return contexts.flatten(0, 1).index_select(0, rows.sequences * queries.longest + rows.places);
+}
+
+}  // namespace
+
+VarlenWay varlen_way(int64_t for_padded, bool aligned, double dropout) {
+  constexpr int64_t kFlash = 1, kEfficient = 2;
+  if (!aligned) return VarlenWay::padded;
+  if (for_padded == kFlash) return VarlenWay::flash;
+  return for_padded == kEfficient && dropout == 0 ? VarlenWay::efficient : VarlenWay::padded;
+}
+
+at::Tensor varlen_attention(VarlenWay way, const at::Tensor& q, const Packing& queries, const at::Tensor& k,
+                            const at::Tensor& v, const Packing& keys, double dropout) {
+  switch (way) {
+    case VarlenWay::flash:
+      return by_flash(q, queries, k, v, keys, dropout);
+    case VarlenWay::efficient:
+      return by_efficient(q, queries, k, v, keys, dropout);
+    case VarlenWay::padded:
+      break;
+  }
+  return by_padding(q, queries, k, v, keys, dropout);
 }
 
 at::Tensor varlen_self_attention(const at::Tensor& qkv, const Sequences& sequences, int64_t heads, double dropout) {

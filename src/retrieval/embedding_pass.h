@@ -25,8 +25,8 @@ class Tokenizer;
 void require_fit(const HybridStreamModelOptions& model, const Tokenizer& tokenizer, int64_t feature_width,
                  int64_t max_tokens, int64_t max_regions, const std::string& where);
 
-/// While it lives, this thread records no gradients. The model is left in evaluation mode, on the CPU with its weights
-/// packed where batches are.
+/// While it lives, this thread records no gradients. The model is left in evaluation mode; where batches are packed
+/// and it is on the CPU, so are its weights.
 class EmbeddingPass {
  public:
   /// For `rows` pairs. The model must be on `device`.

@@ -71,7 +71,7 @@ StepGraphs::StepGraphs(HybridStreamModel model, Optimizer& optimizer, const Trai
 StepGraphs::~StepGraphs() = default;
 
 void StepGraphs::add(const Batch& batch, const LossShares& shares) {
-  TORCH_CHECK(!batch.packed, "packed batches are for CPUs, which record nothing");
+  TORCH_CHECK(!batch.packed, "packed batches, which have no fixed shapes, are not recorded");
   if (!batches_) {
     batches_ = std::make_unique<Batches>(Batches{{config_, options_.max_regions, device_, batch}, {}});
   }

@@ -91,7 +91,9 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
 
 void Trainer::use_graphs() {
   if (!parts_.device.is_cuda() || !group_.alone()) {
-    log::warn("trainer.cuda_graph is for one process on one GPU: these steps are computed without graphs");
+    log::warn(
+        "trainer.cuda_graph is for one process on one GPU: these steps are computed without graphs{}",
+        parts_.device.is_cuda() && config_.trainer.packed ? ", and of padded batches; without it, of packed ones" : "");
     return;
   }
   const int64_t in_data = parts_.training.max_regions(), most = config_.loader.max_regions;

@@ -10,8 +10,8 @@ namespace capture {
 /// B sequences in [rows, width], in one of two forms.
 /// - Padded: B · N rows, sequence b from row b · N on, short ones filled up. Attention hides the filling by `bias`.
 ///   LibTorch's operations alone: the plain form that the other is held against.
-/// - Packed: one sequence behind the other, none filled up. On the CPU with kernels of our own, elsewhere with
-///   LibTorch's operations.
+/// - Packed: one sequence behind the other, none filled up. On the CPU with kernels of our own, elsewhere, and where
+///   tests ask for it, with LibTorch's operations.
 struct Sequences {
   int64_t count = 0;       ///< B
   int64_t longest = 0;     ///< N, rows of the longest one

@@ -89,7 +89,7 @@ struct TrainConfig {
   void check(FieldChecker& c) const;
 };
 
-/// Whether batches come without padding. On a GPU they are always padded.
+/// Whether batches come without padding. On a GPU with cuda_graph they never do.
 bool packs(const TrainConfig& config, at::Device device);
 
 /// How a key may change between a checkpoint and the run that goes on from it.
