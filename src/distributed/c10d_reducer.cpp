@@ -6,6 +6,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/comm.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
@@ -19,20 +21,42 @@ namespace {
 
 using Group = c10::intrusive_ptr<c10d::ProcessGroup>;
 
-/// Sums up a bucket's mean in bfloat16.
-class Bfloat16Hook final : public c10d::CppCommHookInterface<Group> {
+/// Where buckets are added up, in which number format, and whether that has failed.
+struct Channel {
+  Group group;
+  at::ScalarType type;
+  std::shared_ptr<std::atomic<bool>> failed;
+};
+
+/// Makes a bucket its mean over the processes.
+class MeanHook final : public c10d::CppCommHookInterface<Channel> {
  public:
   using CppCommHookInterface::CppCommHookInterface;
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     const at::Tensor gradients = bucket.getBuffer();
-    std::vector<at::Tensor> message = {(gradients / state_->getSize()).to(at::kBFloat16)};
-    return state_->allreduce(message)->getFuture()->then(
-        [gradients](c10::ivalue::Future& sum) -> c10::IValue {
-          gradients.copy_(sum.value().toTensorVector().front());
+    std::vector<at::Tensor> message = {gradients.mul_(1.0 / state_.group->getSize()).to(state_.type)};
+    const auto sum = started(message);
+    sum->addCallback([failed = state_.failed](c10::ivalue::Future& done) {
+      if (done.hasError()) *failed = true;
+    });
+    return sum->then(
+        [gradients](c10::ivalue::Future& done) -> c10::IValue {
+          const at::Tensor all = done.value().toTensorVector().front();
+          if (!all.is_same(gradients)) gradients.copy_(all);
           return gradients;
         },
         c10::TensorType::get());
+  }
+
+ private:
+  c10::intrusive_ptr<c10::ivalue::Future> started(std::vector<at::Tensor>& message) {
+    try {
+      return state_.group->allreduce(message)->getFuture();
+    } catch (const std::exception&) {
+      *state_.failed = true;
+      throw;
+    }
   }
 };
 
@@ -54,18 +78,24 @@ class C10dReducer final : public GradientReducer {
         /*find_unused_parameters=*/true, /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>(),
         static_cast<int64_t>(bytes),
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false, std::vector<int64_t>());
-    if (options.compression == Compression::bfloat16) {
-      reducer_->register_comm_hook(std::make_unique<Bfloat16Hook>(channel));
-    }
+    const auto type = options.compression == Compression::bfloat16 ? at::kBFloat16 : tie_.scalar_type();
+    reducer_->register_comm_hook(std::make_unique<MeanHook>(Channel{channel, type, failed_}));
   }
 
   void backward(const at::Tensor& total) override {
     if (!reducer_) return;
     const at::Tensor from = total + tie_;
-    group_.connection()->finish_sums([&] {
+    const auto start = std::chrono::steady_clock::now();
+    try {
       reducer_->prepare_for_backward({from});
       from.backward();  // and waits for all gradients, at its end
-    });
+    } catch (const UserError&) {
+      throw;
+    } catch (const std::exception& error) {
+      if (!*failed_) throw;
+      group_.connection()->fail_sums(error, std::chrono::steady_clock::now() - start);
+    }
+    tie_.mutable_grad().reset();
   }
 
   void finish() override {}
@@ -89,6 +119,7 @@ class C10dReducer final : public GradientReducer {
 
   ProcessGroup group_;
   at::Tensor tie_;  ///< one more parameter: Reducer sends nothing before a gradient comes, and this one's always does
+  std::shared_ptr<std::atomic<bool>> failed_ = std::make_shared<std::atomic<bool>>(false);
   std::unique_ptr<c10d::Reducer> reducer_;
 };
 

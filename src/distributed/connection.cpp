@@ -27,6 +27,7 @@ namespace capture {
 
 namespace {
 
+constexpr const char* kSums = "add up gradients with";
 constexpr const char* kHint = "see the logs of all ranks, then start all of them again with --resume auto";
 
 std::string first_line(const std::exception& error) {
@@ -264,7 +265,12 @@ std::unique_ptr<ProcessGroup::Connection::Pending> ProcessGroup::Connection::beg
 }
 
 void ProcessGroup::Connection::finish_sums(const std::function<void()>& wait) {
-  run("add up gradients with", wait);
+  run(kSums, wait);
+}
+
+void ProcessGroup::Connection::fail_sums(const std::exception& error, std::chrono::duration<double> after) {
+  watch_->enter(kSums);
+  fail(kSums, error, after);
 }
 
 void ProcessGroup::Connection::run(const char* doing, const std::function<void()>& call) {
@@ -273,16 +279,20 @@ void ProcessGroup::Connection::run(const char* doing, const std::function<void()
   try {
     call();
   } catch (const std::exception& error) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    // Before anything else: NCCL's own thread, which soon finds out too, would end the process without a clear word.
-    close_gpus(/*in_order=*/false);
-    const std::string reason = first_line(error);
-    const std::string blame = watch_->blame(says_timed_out(reason));
-    throw UserError({.what = fmt::format("cannot {} the other ranks, after {:.1f} s: {}", doing, seconds,
-                                         blame.empty() ? reason : blame),
-                     .hint = kHint});
+    fail(doing, error, std::chrono::steady_clock::now() - start);
   }
   watch_->done();
+}
+
+void ProcessGroup::Connection::fail(const char* doing, const std::exception& error,
+                                    std::chrono::duration<double> after) {
+  // Before anything else: NCCL's own thread, which soon finds out too, would end the process without a clear word.
+  close_gpus(/*in_order=*/false);
+  const std::string reason = first_line(error);
+  const std::string blame = watch_->blame(says_timed_out(reason));
+  throw UserError({.what = fmt::format("cannot {} the other ranks, after {:.1f} s: {}", doing, after.count(),
+                                       blame.empty() ? reason : blame),
+                   .hint = kHint});
 }
 
 }  // namespace capture

@@ -54,6 +54,9 @@ class ProcessGroup::Connection {
   /// Waits for sums in the order in which they began.
   void finish_sums(const std::function<void()>& wait);
 
+  /// The UserError of a sum that failed after so long, to whoever waits for sums himself.
+  [[noreturn]] void fail_sums(const std::exception& error, std::chrono::duration<double> after);
+
   using Channel = c10::intrusive_ptr<c10d::Backend>;
 
   /// The channel on which sums of tensors of carrier(device) travel.
@@ -61,6 +64,7 @@ class ProcessGroup::Connection {
 
  private:
   void run(const char* doing, const std::function<void()>& call);
+  [[noreturn]] void fail(const char* doing, const std::exception& error, std::chrono::duration<double> after);
   /// Once. In order: when all that travels has arrived; otherwise at once, for a lost process's share never comes.
   void close_gpus(bool in_order) noexcept;
   c10d::Backend& channel(const at::Tensor& tensor);

@@ -202,6 +202,34 @@ TEST(BucketReducer, KeepsGradientsInTheirBucketsStepAfterStep) {
   });
 }
 
+/// The identity, whose backward pass fails.
+struct Breaking final : torch::autograd::Node {
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& /*gradients*/) override {
+    throw std::runtime_error("broken");
+  }
+};
+
+// What breaks in the computation is no other rank's fault.
+TEST_P(GradientReducers, LetErrorsOfTheBackwardPassThrough) {
+  on_ranks(2, [&](const ProcessGroup& group) {
+    const at::Tensor one = parameter(4);
+    const auto reducer = make_gradient_reducer(group, {one}, options_);
+    const at::Tensor sum = one.sum();
+    auto node = std::make_shared<Breaking>();
+    node->set_next_edges(torch::autograd::collect_next_edges(sum));
+    at::Tensor broken = sum.detach();
+    torch::autograd::set_history(broken, node);
+    try {
+      reducer->backward(broken);
+      ADD_FAILURE() << "the backward pass did not fail";
+    } catch (const UserError& error) {
+      ADD_FAILURE() << error.what();
+    } catch (const std::exception& error) {
+      EXPECT_STREQ(error.what(), "broken");
+    }
+  });
+}
+
 TEST_P(GradientReducers, LeaveTheParametersAsTheyWere) {
   on_ranks(2, [&](const ProcessGroup& group) {
     const at::Tensor one = parameter(4);

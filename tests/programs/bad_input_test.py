@@ -150,6 +150,8 @@ class BadInput(unittest.TestCase):
         self.train("trainer.best_metric", "evaluation", arguments=["--set", "trainer.best_metric=mAP@10"])
 
     def test_graphs_with_recomputed_layers(self):
+        self.train("distributed.overlap", "distributed.reducer = capture",
+                   arguments=["--set", "distributed.reducer=c10d", "--set", "distributed.overlap=false"])
         self.train("trainer.cuda_graph", "trainer.recompute",
                    arguments=["--set", "trainer.cuda_graph=true", "--set", "trainer.recompute=all"])
 
