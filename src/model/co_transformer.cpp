@@ -10,13 +10,6 @@
 
 namespace capture {
 
-namespace {
-
-/// Of QuickGELU.
-constexpr double kSlope = 1.702;
-
-}  // namespace
-
 CoBlockImpl::CoBlockImpl(const CoBlockOptions& options)
     : norm_1(register_module("norm_1", LayerNorm(options.width))),
       qkv(register_module("qkv", Linear(options.width, 3 * options.width))),
@@ -34,14 +27,14 @@ at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
   // QuickGELU, a·sigmoid(1.702a), is silu(1.702a)/1.702: both factors ride along with the two products.
   const at::Tensor y = norm_2->forward(x);
   if (up_.serves(up->weight) && down_.serves(down->weight)) return x + down_(up_(y, Activation::silu));
-  const at::Tensor inner = at::silu(linear_product(y, up->weight, up->bias, kSlope, kSlope));
-  return x + linear_product(inner, down->weight, down->bias, 1.0 / kSlope);
+  const at::Tensor inner = at::silu(linear_product(y, up->weight, up->bias, kQuickGeluSlope, kQuickGeluSlope));
+  return x + linear_product(inner, down->weight, down->bias, 1.0 / kQuickGeluSlope);
 }
 
 void CoBlockImpl::pack(at::ScalarType type, bool for_some) {
   out->pack(type);
-  if (!up_.made_of(up->weight, type)) up_ = PackedProduct(up->weight, up->bias, type, kSlope, kSlope);
-  if (!down_.made_of(down->weight, type)) down_ = PackedProduct(down->weight, down->bias, type, 1.0 / kSlope);
+  if (!up_.made_of(up->weight, type)) up_ = PackedProduct(up->weight, up->bias, type, kQuickGeluSlope, kQuickGeluSlope);
+  if (!down_.made_of(down->weight, type)) down_ = PackedProduct(down->weight, down->bias, type, 1.0 / kQuickGeluSlope);
   if (!for_some) {
     qkv->pack(type);
     return;

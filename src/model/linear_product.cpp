@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "half_product.h"
 #include "matrix_product.h"
 #include "plain_form.h"
 
@@ -79,6 +80,7 @@ at::Tensor plain_linear_product(const at::Tensor& x, const at::Tensor& weight, c
 
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double scale,
                           double bias_scale) {
+  if (const at::Tensor y = half_product(x, weight, bias, scale, bias_scale); y.defined()) return y;
   const bool ours = x.is_cpu() && is_number(x) && weight.scalar_type() == at::kFloat && kernels::has_panel_product() &&
                     !PlainForm::wanted();
   if (!ours) return plain_linear_product(x, weight, bias, scale, bias_scale);

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "capture/tensor/device.h"
+#include "half_product.h"
 #include "plain_form.h"
 
 namespace capture {
@@ -66,7 +67,8 @@ struct Layer : torch::CustomClassHolder {
         device(where),
         generator(where),
         precision(at::autocast::is_autocast_enabled(where.type()) ? Precision::bfloat16 : Precision::float32),
-        plain(PlainForm::wanted()) {}
+        plain(PlainForm::wanted()),
+        halves(HalfWeights::current()) {}
 
   /// Keeps a graph, the first time too, although that one is thrown away: what layers do may depend on whether
   /// anybody asks for gradients.
@@ -76,6 +78,7 @@ struct Layer : torch::CustomClassHolder {
     const NoAutocastCache no_cache;
     std::optional<PlainForm> in_plain_form;
     if (plain) in_plain_form.emplace();
+    const HalfWeights in_halves(halves);
     return layer(inputs);
   }
 
@@ -92,6 +95,7 @@ struct Layer : torch::CustomClassHolder {
   GeneratorState generator;
   Precision precision;
   bool plain;
+  std::shared_ptr<const HalfWeights::Copies> halves;
 };
 
 struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {

@@ -62,10 +62,15 @@ TEST_P(GpuStepTest, GivesTheLossesOfTheCpu) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
   config_.model.dropout = config_.model.attention_dropout = 0;
-  const auto expected = train(at::kCPU, 4);
-  const auto actual = train(gpu, 4);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_TRUE(at::allclose(actual[i], expected[i], 1e-3, 1e-4)) << i << ": " << actual[i] << expected[i];
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    config_.trainer.precision = precision;
+    const auto expected = train(at::kCPU, 4);
+    const auto actual = train(gpu, 4);
+    const double tolerance = precision == Precision::float32 ? 1e-3 : 3e-2;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_TRUE(at::allclose(actual[i], expected[i], tolerance, 0.1 * tolerance))
+          << i << ": " << actual[i] << expected[i];
+    }
   }
 }
 

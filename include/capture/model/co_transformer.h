@@ -6,6 +6,9 @@
 
 namespace capture {
 
+/// QuickGELU is a · sigmoid(1.702 a).
+inline constexpr double kQuickGeluSlope = 1.702;
+
 struct CoBlockOptions {
   int64_t width;
   int64_t heads;
