@@ -147,14 +147,14 @@ void launched(const std::string& what, cudaStream_t stream) {
 
 void launched_copy(void* to, const void* from, size_t bytes, cudaStream_t stream) {
   const Memory source = memory_of(from), target = memory_of(to);
-  // A step begins with its batches: page-locked memory, copied on a stream on which nothing is computed.
+  // A batch: page-locked memory, copied on a stream on which nothing is computed.
   if (source == Memory::pinned && target == Memory::device && is_main_thread() && stream != latest_stream) {
     Counts counts;
     {
       const std::scoped_lock lock(state().mutex);
       counts = state().counts;
     }
-    note_step(counts);
+    note_batch(counts);
   }
   launched("copy", stream);
   if (source == Memory::pageable || target == Memory::pageable) note("pageable", std::to_string(bytes) + " bytes");

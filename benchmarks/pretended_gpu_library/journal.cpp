@@ -70,9 +70,9 @@ void note(const std::string& kind, const std::string& what, bool with_stack) {
   write(kind + "\t" + what + "\t" + thread + "\t" + (with_stack ? stack() : ""));
 }
 
-void note_step(const Counts& counts) {
+void note_batch(const Counts& counts) {
   note(
-      "step",
+      "batch",
       std::to_string(counts.launches) + " " + std::to_string(counts.replays) + " " + std::to_string(counts.collectives),
       /*with_stack=*/false);
 }

@@ -16,8 +16,8 @@ struct Counts {
 /// FILE+OFFSET:NAME, separated by " < ", and left out where `with_stack` is false.
 void note(const std::string& kind, const std::string& what, bool with_stack = true);
 
-/// A step begins; the line holds the counts so far.
-void note_step(const Counts& counts);
+/// A batch is copied; the line holds the counts so far.
+void note_batch(const Counts& counts);
 
 /// The calling thread computes: it is the main thread, or has launched something (LibTorch's backward thread).
 void this_thread_computes();

@@ -16,6 +16,7 @@
 #include "capture/train/parts.h"
 #include "capture/train/train_step.h"
 #include "capture/train/trainer.h"
+#include "capture/train/weight_average.h"
 
 namespace capture {
 
@@ -70,6 +71,7 @@ class Rehearsal {
     model_->to(parts.device);
     model_->train();
     optimizer_.emplace(named_parameters_of(*model_), config.optimizer);
+    if (config.ema.decay > 0) average_.emplace(model_, config.ema.decay);
   }
 
   BatchSizeTrial run(int64_t batch_size, int64_t steps, const MemoryMeter& memory) {
@@ -90,7 +92,7 @@ class Rehearsal {
       }
       std::vector<Batch> batches;
       batches.push_back(std::move(*loader.next()));
-      values = step.run(batches, i, /*rate_factor=*/0.0);
+      values = step.run(std::move(batches), i, /*rate_factor=*/0.0);
     }
     values.cpu();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -104,6 +106,7 @@ class Rehearsal {
   TrainingParts& parts_;
   HybridStreamModel model_;
   std::optional<Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;  ///< which takes memory
 };
 
 }  // namespace

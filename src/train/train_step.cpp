@@ -8,7 +8,6 @@
 #include <functional>
 #include <mutex>
 
-#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/objectives/pretraining.h"
 #include "capture/tensor/random.h"
@@ -58,7 +57,12 @@ void seed_dropout(at::Device device, int64_t seed, int64_t step, int64_t batch, 
 
 TrainStep::TrainStep(HybridStreamModel model, Optimizer& optimizer, const TrainConfig& config, at::Device device,
                      ProcessGroup group)
-    : model_(std::move(model)), optimizer_(optimizer), config_(config), device_(device), group_(std::move(group)) {
+    : model_(std::move(model)),
+      optimizer_(optimizer),
+      config_(config),
+      device_(device),
+      group_(std::move(group)),
+      copier_(device) {
   if (group_.alone()) return;
   reducer_ = make_gradient_reducer(group_, optimizer_.parameters(), config.distributed);
 }
@@ -119,18 +123,20 @@ at::Tensor TrainStep::learn(const Batch& batch, const LossShares& shares, bool l
                     loss.contrastive * shares.pairs});
 }
 
-at::Tensor TrainStep::run(const std::vector<Batch>& batches, int64_t step, double rate_factor) {
+at::Tensor TrainStep::run(std::vector<Batch> batches, int64_t step, double rate_factor) {
   const auto shares = shares_of(batches);
   at::Tensor losses;
   for (size_t i = 0; i < batches.size(); ++i) {
-    const bool by_pair = batches[i].packed && device_.is_cpu();
+    Batch batch = std::move(batches[i]);
+    copier_.move(batch);
+    const bool by_pair = batch.packed && device_.is_cpu();
     seed_dropout(device_, config_.trainer.seed, step, by_pair ? 0 : static_cast<int64_t>(i),
                  by_pair ? 0 : group_.rank());
     if (graphs_) {
-      graphs_->add(batches[i], shares[i]);
+      graphs_->add(batch, shares[i]);
       continue;
     }
-    const at::Tensor values = learn(batches[i], shares[i], /*last=*/i + 1 == batches.size());
+    const at::Tensor values = learn(batch, shares[i], /*last=*/i + 1 == batches.size());
     losses = i == 0 ? values : losses + values;
   }
   if (graphs_) return graphs_->update(rate_factor);

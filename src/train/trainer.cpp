@@ -76,7 +76,6 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       group_(group),
       optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
       train_step_(model_, optimizer_, config, parts.device, group),
-      copier_(parts.device),
       length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())),
       best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision),
       time_limit_(config.trainer.time_limit, surroundings.start, checkpoint_bytes()),
@@ -233,13 +232,12 @@ void Trainer::take_step(Loader& loader) {
     TORCH_INTERNAL_ASSERT(batch && batch->index == wanted.first + static_cast<int64_t>(batches.size()));
     samples += batch->pairs;
     flops_ += training_flops(config_.model, config_.objective, work_of(*batch));
-    copier_.move(*batch);
     batches.push_back(std::move(*batch));
   }
   const double factor = learning_rate_factor(config_.schedule, step_, length_.total_steps);
   rate_ = config_.optimizer.learning_rate * factor;
   ++step_;
-  pending_.push_back({step_, samples, train_step_.run(batches, step_ - 1, factor)});
+  pending_.push_back({step_, samples, train_step_.run(std::move(batches), step_ - 1, factor)});
   if (average_) average_->update(step_);
   // On a CPU the values are there already; on a GPU they are fetched when somebody needs them.
   if (parts_.device.is_cpu()) settle_pending();

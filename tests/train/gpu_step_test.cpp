@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "capture/data/batch_copier.h"
 #include "capture/tensor/device.h"
 #include "capture/train/profile.h"
 #include "capture/train/train_step.h"
@@ -32,7 +31,6 @@ class GpuStepTest : public ::testing::TestWithParam<bool> {
     model->train();
     Optimizer optimizer(named_parameters_of(*model), config_.optimizer);
     TrainStep step(model, optimizer, config_, device, {});
-    const BatchCopier copier(device);
     Loader loader(*data_, letters_, config_.loader, config_.masking,
                   {.epochs = count, .pin_memory = device.is_cuda(), .packed = packs(config_, device)});
     std::vector<at::Tensor> values;
@@ -40,8 +38,7 @@ class GpuStepTest : public ::testing::TestWithParam<bool> {
       const auto run = [&] {
         std::vector<Batch> batches;
         batches.push_back(std::move(*loader.next()));
-        copier.move(batches.front());
-        values.push_back(step.run(batches, number, 1.0));
+        values.push_back(step.run(std::move(batches), number, 1.0));
       };
       profiler == nullptr ? run() : profiler->step(run);
     }

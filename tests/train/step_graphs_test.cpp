@@ -7,7 +7,6 @@
 #include <limits>
 #include <optional>
 
-#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/tensor/device.h"
 #include "capture/train/train_step.h"
@@ -77,7 +76,6 @@ class StepGraphsTest : public ::testing::Test {
     TrainStep step(model, optimizer, config_, device_, {});
     auto recording = recorder(how);
     if (recording) step.use_graphs(std::move(recording), graphs_);
-    const BatchCopier copier(device_);
     const int64_t batches = config_.trainer.accumulation;
     Loader loader(*data_, letters_, config_.loader, config_.masking,
                   {.epochs = 100, .pin_memory = device_.is_cuda(), .packed = packs(config_, device_)});
@@ -90,7 +88,6 @@ class StepGraphsTest : public ::testing::Test {
         if (number == poisoned_) parts.back().inputs.region_features.fill_(std::numeric_limits<float>::quiet_NaN());
         at::Tensor& classes = parts.back().targets.region_classes;
         classes = at::softmax(classes, -1);  // the samples' numbers are no probabilities
-        copier.move(parts.back());
       }
       run.values.push_back(step.run(parts, number, 1.0 / static_cast<double>(1 + number)));
       average.update(number + 1);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "capture/data/batch.h"
+#include "capture/data/batch_copier.h"
 #include "capture/distributed/gradient_reducer.h"
 #include "capture/distributed/process_group.h"
 #include "capture/model/hybrid_stream.h"
@@ -32,10 +33,11 @@ class TrainStep {
   /// From now on steps are recorded and repeated; for one process, and padded batches.
   void use_graphs(std::unique_ptr<GraphBackend> backend, const StepGraphOptions& options);
 
-  /// Step number `step` on this rank's share of its batches, at least one. The step's masked losses are means over all
-  /// masked positions in all batches of all ranks; the contrastive loss is the mean over their pairs. Returns what
-  /// Meter::kNames lists: [5] float32 on the device.
-  at::Tensor run(const std::vector<Batch>& batches, int64_t step, double rate_factor);
+  /// Step number `step` on this rank's share of its batches, at least one, which are on the host. A batch is copied to
+  /// the device and let go of in its turn: those of a step never lie there together. The step's masked losses are means
+  /// over all masked positions in all batches of all ranks; the contrastive loss is the mean over their pairs. Returns
+  /// what Meter::kNames lists: [5] float32 on the device.
+  at::Tensor run(std::vector<Batch> batches, int64_t step, double rate_factor);
 
  private:
   std::vector<LossShares> shares_of(const std::vector<Batch>& batches) const;
@@ -47,6 +49,7 @@ class TrainStep {
   const TrainConfig& config_;
   at::Device device_;
   ProcessGroup group_;
+  BatchCopier copier_;
   std::unique_ptr<GradientReducer> reducer_;  // with other processes
   std::unique_ptr<StepGraphs> graphs_;        // where asked for
 };

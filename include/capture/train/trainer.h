@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "capture/base/progress.h"
-#include "capture/data/batch_copier.h"
 #include "capture/data/loader.h"
 #include "capture/train/bad_step.h"
 #include "capture/train/best.h"
@@ -140,7 +139,6 @@ class Trainer {
   const ProcessGroup& group_;
   Optimizer optimizer_;
   TrainStep train_step_;
-  BatchCopier copier_;
   std::optional<WeightAverage> average_;  // with ema.decay
   RunLength length_;
   std::optional<RunLog> log_;  // on rank 0, as is
