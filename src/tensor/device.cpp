@@ -8,32 +8,31 @@
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "no_gpu.h"
 
 namespace capture {
 
 namespace {
 
-constexpr const char* kOldDriver = "the machine's NVIDIA driver is too old for the CUDA of this LibTorch";
-
-/// Whether there is a driver, but not for this LibTorch. Only what LibTorch throws tells that from no GPU at all.
-bool driver_is_too_old() {
+/// What LibTorch says when CUDA does not start: it keeps quiet about it when it counts GPUs.
+std::string cuda_error() {
   try {
     at::globalContext().lazyInitDevice(at::kCUDA);
   } catch (const c10::Error& error) {
-    return error.msg().find("driver on your system is too old") != std::string::npos;
+    return error.msg();
   }
-  return false;
+  return {};
 }
 
 /// Registers LibTorch's CUDA backend. False, with the reason, when this LibTorch has none or no GPU can be used.
-bool load_cuda(std::string& reason) {
+bool load_cuda(NoGpu& why) {
   static void* const handle = ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) {
-    reason = "this LibTorch is a CPU-only build (libtorch_cuda.so cannot be loaded)";
+    why = {"this LibTorch is a CPU-only build (libtorch_cuda.so cannot be loaded)", false};
     return false;
   }
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0) {
-    reason = driver_is_too_old() ? kOldDriver : "no GPU answers on this machine";
+    why = no_gpu(cuda_error());
     return false;
   }
   // On Hopper, the backward pass of cuDNN's attention with a mask gives NaN; LibTorch's other kernels take its place.
@@ -44,10 +43,10 @@ bool load_cuda(std::string& reason) {
 }  // namespace
 
 at::Device parse_device(const std::string& name) {
-  std::string reason;
+  NoGpu why;
   if (name == "auto") {
-    if (load_cuda(reason)) return {at::kCUDA, 0};
-    if (reason == kOldDriver) log::warn("this runs on the CPU: {}", reason);
+    if (load_cuda(why)) return {at::kCUDA, 0};
+    if (why.is_news) log::warn("this runs on the CPU: {}", why.reason);
     return at::kCPU;
   }
   const auto refuse = [&](const std::string& what) {
@@ -57,7 +56,7 @@ at::Device parse_device(const std::string& name) {
   const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 9 &&
                        name.find_first_not_of("0123456789", 5) == std::string::npos;
   if (name != "cuda" && !indexed) refuse("is not known");
-  if (!load_cuda(reason)) refuse(reason);
+  if (!load_cuda(why)) refuse(why.reason);
   const int index = indexed ? std::stoi(name.substr(5)) : 0;
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (index >= count) refuse("this machine has " + std::to_string(count) + " GPUs");

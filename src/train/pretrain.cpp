@@ -110,6 +110,7 @@ void compare_with(const Checkpoint& start, const TrainConfig& config, const Trai
 /// The same paths may lead to other files on another machine.
 void require_same_input(const TrainConfig& config, const TrainingParts& parts, const ProcessGroup& group) {
   group.require_same("the configuration", to_text(to_json(config)));
+  group.require_same("the kind of device", parts.device.is_cuda() ? "a GPU" : "a CPU");
   group.require_same("the content of data.train", parts.training.fingerprint());
   if (parts.validation) group.require_same("the content of data.validation", parts.validation->fingerprint());
   group.require_same("the content of tokenizer.file", parts.tokenizer->fingerprint());
