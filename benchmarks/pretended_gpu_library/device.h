@@ -41,6 +41,8 @@ cudaError_t forbidden_on_recorded(const std::string& call, cudaStream_t stream);
 void begin_recording(cudaStream_t stream, cudaStreamCaptureMode mode);
 void end_recording();
 bool is_recorded(cudaStream_t stream);
+/// Whether so many bytes are moved now.
+bool moves(size_t bytes, cudaStream_t stream);
 cudaStreamCaptureMode exchange_thread_mode(cudaStreamCaptureMode mode);
 
 cudaError_t failed(cudaError_t error);

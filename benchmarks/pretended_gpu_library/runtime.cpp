@@ -203,7 +203,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind)
 
 cudaError_t cudaMemsetAsync(void* address, int value, size_t bytes, cudaStream_t stream) {
   launched("memset", stream);
-  if (!is_recorded(stream)) std::memset(address, value, bytes);
+  if (moves(bytes, stream)) std::memset(address, value, bytes);
   return cudaSuccess;
 }
 

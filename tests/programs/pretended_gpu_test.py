@@ -35,6 +35,14 @@ class PretendedGpu(unittest.TestCase):
         self.assertGreater(int(rows["graphs"]["graphs repeated"]), 0)
         self.assertGreater(int(rows["two ranks"]["collectives a step"]), 0)
 
+    def test_packed_batches_ask_for_fewer_kernels_in_bfloat16(self):
+        done = self.look("--host", "--batch", "2")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
+        launches = {(form, dtype): int(count) for form, dtype, count, _ in cells}
+        self.assertGreater(launches["packed", "bf16"], 100)
+        self.assertLess(launches["packed", "bf16"], 0.8 * launches["padded", "bf16"])
+
     def test_a_step_that_waits_is_noticed(self):
         # A line of the log needs the step's numbers.
         done = self.look("--only", "float32", "--set", "trainer.log_interval=1")
