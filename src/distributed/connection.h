@@ -63,6 +63,7 @@ class ProcessGroup::Connection {
   const Channel& sums(at::Device device) const { return device.is_cuda() ? device_sums_ : sums_; }
 
  private:
+  at::Tensor exchanged(const at::Tensor& own);
   void run(const char* doing, const std::function<void()>& call);
   [[noreturn]] void fail(const char* doing, const std::exception& error, std::chrono::duration<double> after);
   /// Once. In order: when all that travels has arrived; otherwise at once, for a lost process's share never comes.
