@@ -231,7 +231,7 @@ class Case:
     def compare(self, whole, folder):
         left = [str(path.relative_to(folder)) for path in folder.rglob("*") if not re.fullmatch(
             r"config\.resolved\.json|vocab\.txt|log(\.rank\d)?\.txt|metrics\.jsonl|events\.out\.tfevents\.[\w.-]+\d|checkpoints"
-            r"|checkpoints/(best|step_\d+(/(model|optimizer|average)\.safetensors|/state\.json)?)", str(path.relative_to(folder)))]
+            r"|checkpoints/(best|step_\d+(\.damaged)?(/(model|optimizer|average)\.safetensors|/state\.json)?)", str(path.relative_to(folder)))]
         if left:
             raise Differs(f"left over: {left}")
         one, other = ([without(json.loads(line), CLOCK) for line in read_lines(path / "metrics.jsonl")] for path in (whole, folder))

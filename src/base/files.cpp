@@ -20,7 +20,7 @@ namespace capture {
 namespace {
 
 /// What the user can do about the errno of a failed file operation.
-std::string advice(int error) {
+std::string advice(int error, bool reads) {
   switch (error) {
     case ENOENT:
       return "check the path";
@@ -31,16 +31,25 @@ std::string advice(int error) {
     case EACCES:
     case EPERM:
     case EROFS:
+      if (reads) return "make it readable";
       return "choose a folder that you may write to, or change its permissions";
     default:
       return {};
   }
 }
 
-[[noreturn]] void fail_on(const std::filesystem::path& path, const std::string& doing) {
+[[noreturn]] void fail_on(const std::filesystem::path& path, const std::string& doing, bool reads) {
   const int error = errno;
   throw UserError(
-      {.what = "cannot " + doing + ": " + std::strerror(error), .where = path.string(), .hint = advice(error)});
+      {.what = "cannot " + doing + ": " + std::strerror(error), .where = path.string(), .hint = advice(error, reads)});
+}
+
+[[noreturn]] void fail_to_read(const std::filesystem::path& path, const std::string& doing) {
+  fail_on(path, doing, /*reads=*/true);
+}
+
+[[noreturn]] void fail_to_write(const std::filesystem::path& path, const std::string& doing) {
+  fail_on(path, doing, /*reads=*/false);
 }
 
 [[noreturn]] void fail_not_regular(const std::filesystem::path& path, const struct stat& status) {
@@ -59,9 +68,9 @@ class Descriptor {
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever before it could be refused.
   explicit Descriptor(const std::filesystem::path& path)
       : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    if (value_ < 0) fail_on(path, "open the file");
+    if (value_ < 0) fail_to_read(path, "open the file");
     struct stat status {};
-    if (::fstat(value_, &status) != 0) fail_on(path, "read the file's size");
+    if (::fstat(value_, &status) != 0) fail_to_read(path, "read the file's size");
     if (!S_ISREG(status.st_mode)) {
       ::close(value_);
       fail_not_regular(path, status);
@@ -93,7 +102,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit) {
   while (done < text.size()) {
     const ssize_t got = ::read(file.get(), text.data() + done, text.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_on(path, "read the file");
+    if (got < 0) fail_to_read(path, "read the file");
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }
@@ -106,7 +115,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   size_ = file.size;
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (data == MAP_FAILED) fail_on(path, "map the file into memory");
+  if (data == MAP_FAILED) fail_to_read(path, "map the file into memory");
   data_ = data;
 }
 
@@ -148,7 +157,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   aside_ = path_;
   aside_ += std::string(kAsideMark) + std::to_string(::getpid()) + "-" + std::to_string(count++);
   descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail_on(path_, "create the file");
+  if (descriptor_ < 0) fail_to_write(path_, "create the file");
 }
 
 AtomicFile::~AtomicFile() {
@@ -167,7 +176,7 @@ bool AtomicFile::is_aside(const std::filesystem::path& path) {
 }
 
 void AtomicFile::fail(const char* doing) const {
-  fail_on(path_, doing);
+  fail_to_write(path_, doing);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

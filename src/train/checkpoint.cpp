@@ -9,6 +9,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
+#include "capture/base/log.h"
 #include "capture/tensor/large_safetensors.h"
 
 namespace capture {
@@ -26,7 +27,27 @@ constexpr int64_t kFormat = 2;
 /// state.json and the headers of the others: far more than they take.
 constexpr uint64_t kHeaderBytes = uint64_t{4} << 20;
 
+/// Of a checkpoint that is not whole. One that cannot be read may well be, and is an error of another type.
+struct Damage : UserError {
+  using UserError::UserError;
+};
+
+[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
+  throw Damage({.what = "the checkpoint is damaged: " + what,
+                .where = file.string(),
+                .hint = "remove that checkpoint's folder, or resume from another one"});
+}
+
+/// What is there and does not answer is left to whoever opens it.
+void require_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) damaged(path, "the file is missing");
+  if (fs::exists(status) && !fs::is_regular_file(status)) damaged(path, "it is no regular file");
+}
+
 std::string checksum_of(const fs::path& path) {
+  require_file(path);
   const MappedFile file(path);
   return to_hex(checksum(file.bytes()));
 }
@@ -44,12 +65,6 @@ void require_space(const fs::path& folder, const std::vector<TensorFile>& files)
                            std::to_string(space.available >> 20) + " left",
                    .where = folder.string(),
                    .hint = "free some space, or lower trainer.keep_last"});
-}
-
-[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
-  throw UserError({.what = "the checkpoint is damaged: " + what,
-                   .where = file.string(),
-                   .hint = "remove that checkpoint's folder, or resume from another one"});
 }
 
 std::optional<int64_t> step_of(const fs::path& folder) {
@@ -120,12 +135,22 @@ bool is_no_link(const fs::path& path) {
   return fs::exists(status) && !fs::is_symlink(status);
 }
 
+Json read_root(const fs::path& path) {
+  require_file(path);
+  const std::string text = read_file(path);
+  try {
+    return parse_json(text, path.string()).root;
+  } catch (const UserError& error) {
+    throw Damage(error.parts());
+  }
+}
+
 /// Verifies state.json alone, which has the checksums of the other files.
 Checkpoint read_state(const fs::path& folder) {
   Checkpoint checkpoint;
   checkpoint.folder = folder;
   const fs::path path = folder / "state.json";
-  const Json root = read_json(path).root;
+  const Json root = read_root(path);
   const auto text = [&](const char* key) -> std::string {
     if (!root.is_object() || !root.contains(key) || !root[key].is_string())
       damaged(path, std::string("no \"") + key + "\"");
@@ -137,17 +162,24 @@ Checkpoint read_state(const fs::path& folder) {
   }
   checkpoint.state = root["state"];
   if (checkpoint.state.value("format", int64_t{0}) != kFormat) {
-    throw UserError({.what = "the checkpoint has a format that this version does not read", .where = path.string()});
+    throw UserError({.what = "the checkpoint has a format that this version does not read",
+                     .where = path.string(),
+                     .hint = "go on with the version that wrote it"});
   }
   checkpoint.step = checkpoint.state.value("step", int64_t{-1});
+  if (const auto named = step_of(folder); named && named != checkpoint.step) {
+    throw UserError({.what = "holds the checkpoint of step " + std::to_string(checkpoint.step),
+                     .where = folder.string(),
+                     .hint = "give it its name back"});
+  }
   return checkpoint;
 }
 
-/// Of a checkpoint whose state.json can be read, if there is one.
+/// Of a checkpoint whose state.json is whole, if there is one.
 std::optional<Json> state_of(const fs::path& folder) {
   try {
     return read_state(folder).state;
-  } catch (const UserError&) {
+  } catch (const Damage&) {
     return std::nullopt;
   }
 }
@@ -156,7 +188,7 @@ bool is_whole(const fs::path& folder) {
   try {
     open_checkpoint(folder);
     return true;
-  } catch (const UserError&) {
+  } catch (const Damage&) {
     return false;
   }
 }
@@ -175,10 +207,19 @@ void replace(const fs::path& checkpoint, const fs::path& copy) {
   fs::remove_all(going, ignored);
 }
 
-void put_aside(const fs::path& best) {
+void put_best_aside(const fs::path& best) {
   std::error_code error;
   fs::rename(best, best.string() + kDamaged, error);
   if (error) in_the_way(best);
+}
+
+/// In the place of a damaged one of the same step, if there was one before.
+void put_aside(const fs::path& checkpoint) {
+  std::error_code error, ignored;
+  const fs::path aside = checkpoint.string() + kDamaged;
+  fs::remove_all(aside, ignored);
+  fs::rename(checkpoint, aside, error);
+  if (!error) log::info("{} is renamed to {}, and stays until you remove it", checkpoint.string(), aside.string());
 }
 
 }  // namespace
@@ -239,7 +280,12 @@ void CheckpointStore::prune(int64_t keep_last) const {
 
 void CheckpointStore::drop_after(int64_t step) const {
   for (const int64_t later : steps()) {
-    if (later > step) discard(path_of(later));
+    if (later <= step) continue;
+    if (std::ranges::find(passed_over_, later) == passed_over_.end()) {
+      discard(path_of(later));
+    } else {
+      put_aside(path_of(later));
+    }
   }
   std::error_code ignored;
   if (const auto pointed = best(); pointed && !is_there(path_of(*pointed))) fs::remove(folder_ / "best", ignored);
@@ -266,8 +312,8 @@ std::optional<int64_t> CheckpointStore::mend_best(const std::function<void(const
   Checkpoint copy;
   try {
     copy = open_checkpoint(best);
-  } catch (const UserError& error) {
-    put_aside(best);
+  } catch (const Damage& error) {
+    put_best_aside(best);
     damaged(error.what());
     return std::nullopt;
   }
@@ -288,13 +334,21 @@ std::optional<int64_t> CheckpointStore::best() const {
   return error ? std::nullopt : step_of(target);
 }
 
-std::optional<Checkpoint> CheckpointStore::newest(const std::function<void(const std::string&)>& skipped) const {
+std::optional<Checkpoint> CheckpointStore::newest(const std::function<void(const std::string&)>& skipped) {
+  passed_over_.clear();
   const std::vector<int64_t> all = steps();
   for (auto step = all.rbegin(); step != all.rend(); ++step) {
     try {
       return open_checkpoint(path_of(*step));
-    } catch (const UserError& error) {
+    } catch (const Damage& error) {
       skipped(error.what());
+      passed_over_.push_back(*step);
+    } catch (const UserError& error) {
+      // It may be whole, and to go on from an earlier one would remove it.
+      UserError::Parts parts = error.parts();
+      if (parts.hint.empty()) parts.hint = "make it readable";
+      parts.hint += ", or remove " + path_of(*step).string() + " if it is not wanted";
+      throw UserError(std::move(parts));
     }
   }
   return std::nullopt;

@@ -86,11 +86,22 @@ class Interruptions(TrainCase):
         self.assertIn("step_35/state.json", done.stderr)
         self.assertSameRun("whole", "damaged")
         self.assertFalse((self.folder / "damaged/checkpoints/step_99.writing").exists())
+        self.assertTrue((self.folder / "damaged/checkpoints/step_36.damaged/optimizer.safetensors").exists())
+        self.assertIn("step_36.damaged, and stays", done.stderr)
         left = list((self.folder / "damaged/checkpoints").glob("step_*/optimizer.safetensors"))
         for path in left:
             path.write_bytes(path.read_bytes()[:-1])
         self.refused(self.train("damaged", "--resume", "auto"), "damaged: holds no checkpoint that is whole", "begin again")
         self.assertTrue(all(path.exists() for path in left))
+
+    def test_a_checkpoint_that_may_be_whole_is_never_passed_over(self):
+        self.must_train("run")
+        checkpoints = self.folder / "run/checkpoints"
+        shutil.copytree(checkpoints / "step_35", checkpoints / "step_99")
+        before = sorted(checkpoints.rglob("*"))
+        done = self.train("run", "--resume", "auto")
+        self.refused(done, "step_99: holds the checkpoint of step 35; give it its name back, or remove ", "if it is not wanted")
+        self.assertEqual(sorted(checkpoints.rglob("*")), before)
 
     def test_goes_on_from_a_checkpoint_of_another_folder(self):
         self.must_train("whole", "--set", "trainer.keep_last=9")

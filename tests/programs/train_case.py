@@ -107,7 +107,7 @@ class TrainCase(unittest.TestCase):
         return lines
 
     def weights(self, output):
-        return max((self.folder / output / "checkpoints").glob("step_*"), key=lambda path: int(path.name[5:])) / "model.safetensors"
+        return max((self.folder / output / "checkpoints").glob("step_*[0-9]"), key=lambda path: int(path.name[5:])) / "model.safetensors"
 
     def assertSameRun(self, one, other):
         self.assertEqual(self.lines(one), self.lines(other))

@@ -13,12 +13,14 @@
 #include "capture/base/files.h"
 #include "capture/model/weights.h"
 #include "capture/tensor/safetensors.h"
+#include "common/nobody.h"
 #include "common/testing.h"
 
 namespace capture {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -216,6 +218,57 @@ TEST_F(CheckpointTest, GoingBackDropsWhatCameLater) {
   EXPECT_THAT(store_.steps(), ElementsAre(10, 20));
   EXPECT_FALSE(store_.best());
   EXPECT_FALSE(fs::is_symlink(folder_ / "best"));
+}
+
+TEST_F(CheckpointTest, GoingBackKeepsTheDamagedOnesThatWerePassedOverUnderAnotherName) {
+  for (const std::string note : {"", " again"}) {
+    save(25);
+    save(30, note);
+    damage(store_.path_of(30) / "model.safetensors");
+    damage(store_.path_of(25) / "optimizer.safetensors");
+    EXPECT_EQ(newest(), 20);
+    store_.drop_after(20);
+    EXPECT_THAT(store_.steps(), ElementsAre(10, 20));
+    EXPECT_TRUE(fs::exists(folder_ / "step_25.damaged/model.safetensors"));
+    EXPECT_EQ(read_json(folder_ / "step_30.damaged/state.json").root["state"]["note"], "step 30" + note);
+  }
+  store_.sweep();
+  store_.prune(1);
+  EXPECT_THAT(store_.steps(), ElementsAre(20));
+  EXPECT_TRUE(fs::exists(folder_ / "step_30.damaged/state.json"));
+}
+
+TEST_F(CheckpointTest, OneThatCannotBeReadIsNotTakenForDamaged) {
+  fs::permissions(run_.path(""), fs::perms(0755));
+  for (const char* file : {"state.json", "model.safetensors", ""}) {
+    const fs::path path = store_.path_of(30) / file;
+    fs::permissions(path, fs::perms::none);
+    std::string refusal;
+    {
+      const testing::Nobody nobody;
+      refusal = testing::error_of([&] { newest(); });
+    }
+    EXPECT_THAT(refusal, AllOf(HasSubstr("Permission denied; make it readable, or remove "), HasSubstr("step_30"),
+                               HasSubstr("if it is not wanted")))
+        << file;
+    EXPECT_THAT(skipped_, IsEmpty());
+    fs::permissions(path, fs::perms::owner_all);
+  }
+  EXPECT_EQ(newest(), 30);
+}
+
+TEST_F(CheckpointTest, OneOfAnotherVersionOrAnotherNameIsNotTakenForDamaged) {
+  const fs::path path = store_.path_of(30) / "state.json";
+  const std::string good = read_file(path);
+  Json body = open_checkpoint(store_.path_of(30)).state;
+  body["format"] = 3;
+  write_file(path, to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
+  EXPECT_THAT(testing::error_of([&] { newest(); }),
+              HasSubstr("a format that this version does not read; go on with the version that wrote it, or remove "));
+  write_file(path, good);
+  fs::copy(store_.path_of(20), store_.path_of(99));
+  EXPECT_THAT(testing::error_of([&] { newest(); }), HasSubstr("step_99: holds the checkpoint of step 20; give it"));
+  EXPECT_THAT(testing::error_of([&] { open_checkpoint(store_.path_of(99)); }), HasSubstr("step 20"));
 }
 
 TEST_F(CheckpointTest, ABestThatWasCopiedWithoutItsLinkBecomesOneAgain) {

@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
+#include "common/nobody.h"
 #include "common/testing.h"
 
 namespace capture {
@@ -133,25 +133,13 @@ TEST(RunFolder, IsNotBegunFromAnotherWhereItsFirstProcessWasKilledAndTheNextStar
   EXPECT_THAT([&] { RunFolder(folder.path("early"), other); }, refusal("holds a run of its own", "step_5"));
 }
 
-/// While it lives, this process may not do what root may.
-class Nobody {
- public:
-  Nobody() { EXPECT_EQ(::seteuid(is_root_ ? 65534 : ::geteuid()), 0); }
-  ~Nobody() { EXPECT_EQ(::seteuid(is_root_ ? 0 : ::geteuid()), 0); }
-  Nobody(const Nobody&) = delete;
-  Nobody& operator=(const Nobody&) = delete;
-
- private:
-  bool is_root_ = ::geteuid() == 0;
-};
-
 TEST(RunFolder, SaysWhereItMayNotLook) {
   const testing::Folder folder;
   save(folder, "secret/run", 5);
   std::filesystem::permissions(folder.path(""), std::filesystem::perms(0755));
   std::filesystem::permissions(folder.path("secret"), std::filesystem::perms::none);
   {
-    const Nobody nobody;
+    const testing::Nobody nobody;
     const std::string run = folder.path("secret/run");
     EXPECT_THAT([&] { RunFolder(run, "auto").open(); }, refusal("run/checkpoints: cannot look", "Permission denied"));
     EXPECT_THAT([&] { RunFolder(folder.path("secret"), "never"); },

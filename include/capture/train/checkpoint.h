@@ -38,7 +38,8 @@ struct Checkpoint {
   std::filesystem::path average() const { return folder / "average.safetensors"; }  ///< with ema.decay alone
 };
 
-/// UserError, naming the file, when one is missing, cut short or differs from its checksum.
+/// UserError, naming the file, when one is missing, cut short, differs from its checksum or cannot be read, when the
+/// format is another version's, or when a folder "step_N" holds another step's.
 Checkpoint open_checkpoint(const std::filesystem::path& folder);
 
 /// The checkpoints of one run folder.
@@ -55,7 +56,8 @@ class CheckpointStore {
   /// Removes all but the newest `keep_last` and the best.
   void prune(int64_t keep_last) const;
 
-  /// Removes every checkpoint of a later step, whole or damaged: a run that goes back to `step` will write its own.
+  /// Removes every checkpoint of a later step: a run that goes back to `step` will write its own. Those that newest()
+  /// passed over are renamed to step_N.damaged instead, which nothing reads or removes.
   void drop_after(int64_t step) const;
 
   /// Points "best" at a step that was saved. UserError when something stands there that is no link.
@@ -71,14 +73,16 @@ class CheckpointStore {
   std::vector<int64_t> steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
-  /// The newest checkpoint that is whole. `skipped` hears about every damaged one passed over.
-  std::optional<Checkpoint> newest(const std::function<void(const std::string&)>& skipped) const;
+  /// The newest checkpoint that is whole. `skipped` hears about every damaged one passed over. UserError where one
+  /// before that cannot be read, or is of another version: it may be whole.
+  std::optional<Checkpoint> newest(const std::function<void(const std::string&)>& skipped);
 
   /// Removes what a killed writer left behind. For the one process that owns the run.
   void sweep() const;
 
  private:
   std::filesystem::path folder_;
+  std::vector<int64_t> passed_over_;  // by the last newest()
 };
 
 }  // namespace capture

@@ -20,7 +20,7 @@ bool is_number(const std::string& text) {
   return !text.empty() && text.size() < 16 && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-Checkpoint newest(const CheckpointStore& store, const fs::path& run) {
+Checkpoint newest(CheckpointStore& store, const fs::path& run) {
   const auto found = store.newest([](const std::string& damage) { log::warn("passed over: {}", damage); });
   if (found) return *found;
   throw UserError({.what = "the run has no checkpoint that is whole",
@@ -29,7 +29,7 @@ Checkpoint newest(const CheckpointStore& store, const fs::path& run) {
 }
 
 Checkpoint choose_checkpoint(const ModelArguments& arguments) {
-  const CheckpointStore store(arguments.run / "checkpoints");
+  CheckpointStore store(arguments.run / "checkpoints");
   const std::string& wanted = arguments.checkpoint;
   if (wanted == "newest") return newest(store, arguments.run);
   if (wanted == "best") {
