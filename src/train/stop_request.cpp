@@ -15,12 +15,15 @@ namespace {
 
 constexpr std::array<int, 3> kSignals = {SIGTERM, SIGINT, SIGUSR1};
 
+/// A signal so soon after the first is the same one, passed on by a launcher.
+constexpr int64_t kSameSignal = 1000;
+
 /// How soon after a signal it is noticed that the deadline runs.
 constexpr auto kNotice = std::chrono::milliseconds(50);
 
 // A signal handler can reach nothing but these, and any thread may be the one it interrupts.
 std::atomic<int> received = 0;
-std::atomic<int64_t> ends_since = -1;  // seconds of the monotonic clock when SIGTERM or SIGINT came; -1: neither has
+std::atomic<int64_t> ends_since = -1;  // milliseconds of the monotonic clock when SIGTERM or SIGINT came; -1: neither
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 void remember(int signal) {
@@ -29,8 +32,9 @@ void remember(int signal) {
   if (signal == SIGUSR1) return;
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t milliseconds = int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
   int64_t since = -1;
-  if (!ends_since.compare_exchange_strong(since, now.tv_sec) && now.tv_sec - since > 1) {
+  if (!ends_since.compare_exchange_strong(since, milliseconds) && milliseconds - since > kSameSignal) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }

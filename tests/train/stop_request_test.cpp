@@ -32,7 +32,7 @@ TEST(StopRequest, LetsASecondSignalEndTheProcessButForOneAfterSigusr1) {
   const auto after_a_while = [](int first, int second) {
     const StopRequest stop;
     std::raise(first);
-    std::this_thread::sleep_for(std::chrono::milliseconds(2100));  // more than a launcher takes
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // more than a launcher takes
     std::raise(second);
     std::_Exit(0);
   };

@@ -7,7 +7,7 @@
 namespace capture {
 
 /// While in scope, the first of the three signals is remembered. A second SIGTERM or SIGINT ends the process at once,
-/// but for one within a second or two of the first: launchers pass on what the terminal has sent to everybody already.
+/// but for one within a second of the first: launchers pass on what the terminal has sent to everybody already.
 /// SIGUSR1 (Slurm's --signal) never ends the process, nor does it make a SIGTERM that follows it the second. One at a
 /// time.
 class StopRequest {
