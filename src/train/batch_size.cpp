@@ -30,7 +30,9 @@ std::string gibibytes(int64_t bytes) {
 class MemoryMeter {
  public:
   MemoryMeter(at::Device device, int64_t limit) : device_(device), limit_(limit) {
-    if (limit_ == 0 && device.is_cpu()) limit_ = anonymous_memory() + available_memory() / 10 * 9;
+    if (limit_ > 0 || !device.is_cpu()) return;
+    const int64_t available = available_memory();
+    if (available > 0) limit_ = anonymous_memory() + available / 10 * 9;
   }
 
   void reset() const {
@@ -53,6 +55,11 @@ class MemoryMeter {
     const int64_t last = trials.back().peak_memory;
     const int64_t needed = last + 2 * (last - trials[trials.size() - 2].peak_memory);
     return needed > limit_ ? std::optional(needed) : std::nullopt;
+  }
+
+  /// Whether a trial took more than it may. A GPU would have refused it.
+  bool exceeded_by(const BatchSizeTrial& trial) const {
+    return device_.is_cpu() && limit_ > 0 && trial.peak_memory > limit_;
   }
 
   int64_t limit() const { return limit_; }
@@ -109,6 +116,12 @@ class Rehearsal {
   std::optional<WeightAverage> average_;  ///< which takes memory
 };
 
+[[noreturn]] void refuse_any(at::Device device, const std::string& why) {
+  throw UserError({.what = "not even one pair a batch fits into the memory of " + device.str() + why,
+                   .where = "the configuration",
+                   .hint = "make the model smaller, or set trainer.recompute to all"});
+}
+
 }  // namespace
 
 BatchSizes find_batch_sizes(TrainConfig config, const BatchSizeSearch& search,
@@ -131,17 +144,20 @@ BatchSizes find_batch_sizes(TrainConfig config, const BatchSizeSearch& search,
     }
     if (!sizes.ending.empty()) return sizes;
     try {
-      sizes.trials.push_back(rehearsal.run(size, search.steps, memory));
-      tell(sizes.trials.back());
+      const BatchSizeTrial trial = rehearsal.run(size, search.steps, memory);
+      if (memory.exceeded_by(trial)) {
+        const std::string took = gibibytes(trial.peak_memory) + " of memory, and " + gibibytes(memory.limit());
+        if (sizes.trials.empty()) refuse_any(parts.device, ": it takes " + took + " may be used");
+        sizes.ending = "a batch of " + next + " takes " + took + " may be used";
+        return sizes;
+      }
+      sizes.trials.push_back(trial);
+      tell(trial);
     } catch (const std::exception& error) {
       if (!is_out_of_memory(error)) throw;
       rehearsal.forget();
       memory.release();
-      if (sizes.trials.empty()) {
-        throw UserError({.what = "not even one pair a batch fits into the memory of " + parts.device.str(),
-                         .where = "the configuration",
-                         .hint = "make the model smaller, or set trainer.recompute to all"});
-      }
+      if (sizes.trials.empty()) refuse_any(parts.device, "");
       sizes.ending = "a batch of " + next + " does not fit into the memory of " + parts.device.str();
     }
     if (!sizes.ending.empty()) return sizes;

@@ -53,10 +53,25 @@ class Tuning(TrainCase):
         self.assertRegex(done.stdout, r"fastest: \d+\n")
         self.assertEqual([path.name for path in self.folder.iterdir()], ["config.json"])
 
-    def test_batch_sizes_stop_before_memory_is_full(self):
-        done = self.find("--memory", 0.05)  # less than LibTorch alone takes
+    def rows(self, *arguments):
+        """(batch size, MiB) of what fits, and what is said of the largest."""
+        done = self.find(*arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, r"largest: 2 \(a batch of 4 would need about 0\.\d\d GiB of memory, and 0\.05 GiB may be used\)")
+        rows = [(int(size), int(memory)) for size, memory in re.findall(r"^ *(\d+) +[\d.]+ +(\d+)$", done.stdout, re.MULTILINE)]
+        return rows, re.search("^largest: .*$", done.stdout, re.MULTILINE)[0]
+
+    def test_batch_sizes_stop_before_memory_is_full(self):
+        (_, one), (_, two) = self.rows()[0][:2]
+        between = (one + two) / 2
+        rows, said = self.rows("--memory", between / 1024)
+        self.assertEqual([size for size, _ in rows], [1])
+        self.assertRegex(said, r"largest: 1 \(a batch of 2 takes 0\.\d\d GiB of memory, and 0\.\d\d GiB may be used\)")
+        rows, said = self.rows("--memory", (two + 2) / 1024)
+        self.assertIn(f"largest: {rows[-1][0]} (a batch of {2 * rows[-1][0]} would need about 0.", said)
+
+    def test_a_model_too_large_for_the_memory_is_refused(self):
+        done = self.find("--memory", 0.05)  # less than LibTorch alone takes
+        self.refused(done, "not even one pair a batch fits into the memory of cpu: it takes 0.", "and 0.05 GiB may be used")
 
     def test_memory_belongs_to_the_search(self):
         self.assertEqual(self.train("new", "--memory", 1).returncode, 2)

@@ -28,9 +28,9 @@ struct BatchSizes {
 };
 
 /// Trains with batches of 1, 2, 4, … pairs of the configured data, as a run would, with nothing written, until memory,
-/// the data or the search's limit ends it. `tell` gets each trial when it is done. On a CPU no size is begun whose
-/// memory, by the growth from the size before, would not fit. UserError when the configuration is at fault, or not even
-/// one pair fits.
+/// the data or the search's limit ends it. `tell` gets each trial that fits when it is done. On a CPU no size is begun
+/// whose memory, by the growth from the size before, would not fit, and none counts that took more. UserError when the
+/// configuration is at fault, or not even one pair fits.
 BatchSizes find_batch_sizes(TrainConfig config, const BatchSizeSearch& search,
                             const std::function<void(const BatchSizeTrial&)>& tell);
 
