@@ -43,14 +43,21 @@ struct Arguments {
   bool print_schema = false;
 };
 
+/// As an unset variable of a shell leaves one behind.
+std::string refuse_empty(const std::string& value) {
+  return value.empty() ? "is empty" : "";
+}
+
 void add_arguments(CLI::App& app, Arguments& arguments) {
-  app.add_option("--config", arguments.config, "Configuration file; see --help-config");
+  app.add_option("--config", arguments.config, "Configuration file; see --help-config")->check(refuse_empty);
   app.add_option("--set", arguments.settings, "key=value over the file, e.g. trainer.epochs=3; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--output", arguments.output, "Run folder; runs/<name of the config> by default");
-  app.add_option("--resume", arguments.resume, "never, auto (the newest whole checkpoint), or a checkpoint's path");
-  app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors");
+  app.add_option("--output", arguments.output, "Run folder; runs/<name of the config> by default")->check(refuse_empty);
+  app.add_option("--resume", arguments.resume, "never, auto (the newest whole checkpoint), or a checkpoint's path")
+      ->check(refuse_empty);
+  app.add_option("--init", arguments.init, "Weights to start from: ours, official or BERT, .safetensors")
+      ->check(refuse_empty);
   auto* launch = app.add_option("--launch", arguments.launch, "Train in this many processes on this machine")
                      ->check(CLI::Range(1, 1024));
   app.add_option("--profile", arguments.profile, "Record this many steps in trace.json; sets trainer.profile_steps")

@@ -72,7 +72,7 @@ class Reader final : public FieldVisitor, private FieldChecker {
     const Json* json = find(name);
     if (json == nullptr) return;
     if (!json->is_string()) wrong(name, *json, "one of " + listed(allowed));
-    const auto chosen = json->get<std::string>();
+    const std::string chosen = text(path_of(name), *json);
     for (const auto& option : allowed) {
       if (option == chosen) {
         value = chosen;
@@ -192,7 +192,10 @@ class Reader final : public FieldVisitor, private FieldChecker {
 
   std::string text(const std::string& path, const Json& json) const {
     if (!json.is_string()) fail(path, " is " + to_line(json).substr(0, 60), "text in quotes", "");
-    return json.get<std::string>();
+    auto value = json.get<std::string>();
+    // A path would end there.
+    if (value.find('\0') != std::string::npos) fail(path, " holds the character U+0000", "text without it", "");
+    return value;
   }
 
   template <class T, class Read>

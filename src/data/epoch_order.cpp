@@ -21,14 +21,14 @@ Mixture mixture_of(const Dataset& dataset, const LoaderOptions& options) {
   const std::vector<int64_t> sizes = dataset.part_sizes();
   if (!options.weights.empty() && options.weights.size() != sizes.size()) {
     throw UserError({.what = "loader.weights has " + std::to_string(options.weights.size()) + " numbers for " +
-                             std::to_string(sizes.size()) + " datasets",
-                     .where = place_of(dataset),
-                     .allowed = "one for each path of the training data, or none"});
+                             std::to_string(sizes.size()) + (sizes.size() == 1 ? " path" : " paths") + " of data.train",
+                     .where = "the configuration",
+                     .allowed = "one number a path, or none"});
   }
   Mixture mixture(sizes, options.weights, static_cast<uint64_t>(options.seed));
   if (mixture.size() == 0) {
     throw UserError({.what = "loader.weights leave nothing to show",
-                     .where = place_of(dataset),
+                     .where = "the configuration",
                      .allowed = "at least one weight that is large enough for one sample"});
   }
   return mixture;

@@ -48,7 +48,7 @@ std::string name_of(Recipe recipe) {
   return std::ranges::find(named_recipes(), recipe, &std::pair<std::string, Recipe>::second)->first;
 }
 
-Recipe parse_recipe(const std::string& name) {
+Recipe parse_recipe(const std::string& name, const std::string& where) {
   std::vector<std::string> names;
   std::string allowed;
   for (const auto& [known, recipe] : named_recipes()) {
@@ -58,7 +58,7 @@ Recipe parse_recipe(const std::string& name) {
   }
   const std::string near = nearest_word(name, names);
   throw UserError({.what = "there is no embedding recipe '" + name + "'",
-                   .where = "--recipe",
+                   .where = where,
                    .allowed = allowed,
                    .hint = near.empty() ? "" : "did you mean " + near + "?"});
 }

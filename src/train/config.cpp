@@ -6,9 +6,23 @@
 
 namespace capture {
 
+namespace {
+
+void require_paths(FieldChecker& c, const std::vector<std::string>& paths, const std::string& key) {
+  c.require(std::ranges::find(paths, "") == paths.end(), key, "has an empty path",
+            "shards, or folders of shards; none: []");
+}
+
+}  // namespace
+
 void DataOptions::visit(FieldVisitor& f) {
   f.field("train", train, "Shards, or folders of shards, to train on.");
   f.field("validation", validation, "Shards, or folders of shards, whose losses are measured in between.");
+}
+
+void DataOptions::check(FieldChecker& c) const {
+  require_paths(c, train, "train");
+  require_paths(c, validation, "validation");
 }
 
 void GalleryOptions::visit(FieldVisitor& f) {
@@ -22,6 +36,8 @@ void GalleryOptions::visit(FieldVisitor& f) {
 void GalleryOptions::check(FieldChecker& c) const {
   c.require(gallery.empty() == queries.empty(), gallery.empty() ? "gallery" : "queries",
             "is empty and the other is not", "both gallery and queries, or neither");
+  require_paths(c, gallery, "gallery");
+  require_paths(c, queries, "queries");
 }
 
 void TrainerOptions::visit(FieldVisitor& f) {

@@ -192,7 +192,10 @@ TEST_F(LoaderOrder, MasksEachShowingOfASampleDifferently) {
 }
 
 TEST_F(LoaderOrder, RefusesWeightsThatDoNotFit) {
-  EXPECT_THAT(error_of([&] { load({.weights = {1, 2}}); }), HasSubstr("loader.weights has 2 numbers for 1 datasets"));
+  EXPECT_THAT(error_of([&] {
+                load({.weights = {1, 2}});
+              }),
+              HasSubstr("loader.weights has 2 numbers for 1 path of data.train"));
   EXPECT_THAT(error_of([&] { load({.weights = {0}}); }), HasSubstr("leave nothing to show"));
 }
 

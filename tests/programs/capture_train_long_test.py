@@ -141,6 +141,14 @@ class LongRuns(unittest.TestCase):
                    "--queries", world / "queries")
         self.refused(done, "average", "ema.decay")
 
+    def test_an_evaluation_that_cannot_be_is_refused_by_its_keys(self):
+        world = self.home / "world"
+        swapped = ["--set", f'evaluation.gallery=["{world}/queries"]', "--set", f'evaluation.queries=["{world}/gallery"]']
+        done = self.train("swapped", *swapped)
+        self.refused(done, "has no item of its labels", "; correct evaluation.gallery or evaluation.queries")
+        self.assertNotIn("--skip", done.stderr)
+        self.refused(self.train("foo", *self.retrieval, "--set", "evaluation.recipe=foo"), "evaluation.recipe: there is no")
+
     def test_patience_ends_a_run_and_it_stays_ended(self):
         settings = ["--set", "optimizer.learning_rate=0", "--set", "trainer.patience=3", "--set",
                     "trainer.validation_interval=2"]

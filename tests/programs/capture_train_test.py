@@ -96,6 +96,8 @@ class Refusals(TrainCase):
         self.refuse("loader.max_tokens", "first_region", settings=["model.co_transformer.first_region=11"])
         self.refuse("model.text.heads", "divis", settings=["model.text.heads=3"])
         self.refuse("optimizer.scales", "txt_stream", settings=['optimizer.scales=[{"prefix":"txt_stream","scale":2}]'])
+        self.refuse("tokenizer.file holds the character U+0000", settings=['tokenizer.file="a\\u0000b"'])
+        self.refuse("trainer.precision holds the character", settings=['trainer.precision="a\\u0000b"'])
         self.config.write_text("{\n  \"trainer\": {\n    \"seed\": 1,\n    \"seed\": 2\n  }\n}\n")
         self.refuse("config.json:4", "seed")
         self.config.unlink()
@@ -103,6 +105,11 @@ class Refusals(TrainCase):
 
     def test_data(self):
         self.refuse("data.train", settings=["data.train=[]"])
+        for key in ["data.train", "data.validation"]:
+            self.refuse(f"{key} has an empty path", settings=[f'{key}=[""]'])
+        self.refuse("evaluation.gallery has an empty path", settings=['evaluation.gallery=[""]', 'evaluation.queries=["x"]'])
+        self.refuse("the configuration: loader.weights has 2 numbers for 1 path of data.train", settings=["loader.weights=[1,2]"])
+        self.refuse("the configuration: loader.weights leave nothing", settings=["loader.weights=[0]"])
         self.refuse("nowhere", settings=['data.train=["nowhere"]'])
         self.refuse("model.feature_width", "8", "4", settings=[f'data.train=["{self.data}/narrow"]', "model.feature_width=8"])
         self.refuse("model.feature_width", "validation", settings=[f'data.validation=["{self.data}/narrow"]'])
@@ -128,6 +135,12 @@ class Refusals(TrainCase):
         (self.folder / "file").write_text("")
         self.refused(self.train("file/run"), "file")
         self.assertEqual(self.train("x", "--no-such-flag").returncode, 2)
+
+    def test_empty_arguments(self):
+        for name in ["--config", "--output", "--resume", "--init"]:
+            done = subprocess.run([BIN / "capture_train", name, ""], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"{name}: is empty", done.stderr)
 
     def test_one_folder_takes_one_run(self):
         process = self.start_and_wait("run", 3, "--set", "trainer.epochs=100000")

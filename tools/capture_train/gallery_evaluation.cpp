@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "capture/base/error.h"
 #include "capture/retrieval/embedder.h"
@@ -84,6 +85,17 @@ class UnpackedAfterwards {
   HybridStreamModel& model_;
 };
 
+/// What strict_result says of lists names the options of a program that ranks.
+void require_answerable(const GroundTruth& truth, int64_t depth) {
+  try {
+    strict_result(truth, rank_by_chance(truth, depth, 1));
+  } catch (const UserError& error) {
+    UserError::Parts parts = error.parts();
+    parts.hint = "correct evaluation.gallery or evaluation.queries";
+    throw UserError(std::move(parts));
+  }
+}
+
 /// Thrown through embed() when the run is to stop.
 struct LeftOff {};
 
@@ -101,7 +113,7 @@ GalleryFigures figures_of(const StrictResult& result) {
 
 GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const TrainingParts& parts,
                                           const ProcessGroup& group) {
-  const Recipe recipe = parse_recipe(config.evaluation.recipe);
+  const Recipe recipe = parse_recipe(config.evaluation.recipe, "evaluation.recipe");
   const auto question = std::make_shared<const Question>(config.evaluation);
   group.require_same("the content of evaluation.gallery", question->gallery.fingerprint());
   group.require_same("the content of evaluation.queries", question->queries.fingerprint());
@@ -111,7 +123,7 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
   for (const Dataset* data : {&question->gallery, &question->queries}) {
     require_fit(*data, config, data == &question->gallery ? "evaluation.gallery" : "evaluation.queries");
   }
-  strict_result(question->truth, rank_by_chance(question->truth, depth, 1));
+  require_answerable(question->truth, depth);
   return [&parts, group, recipe, question, depth, options](
              HybridStreamModel& model, const StopQuestion& stopping) -> std::optional<GalleryFigures> {
     const at::NoGradGuard no_gradient;

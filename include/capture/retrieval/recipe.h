@@ -42,8 +42,8 @@ std::vector<Recipe> all_recipes();
 /// "pre.sum", or "pre.image-to-text" where the sides differ.
 std::string name_of(Recipe recipe);
 
-/// UserError, naming the nearest one, when there is no such recipe.
-Recipe parse_recipe(const std::string& name);
+/// UserError, naming the nearest one, when there is no such recipe. `where` is the option or key that names it.
+Recipe parse_recipe(const std::string& name, const std::string& where = "--recipe");
 
 /// [N, P] each → float32 [N, P] or [N, 2P].
 at::Tensor apply(Recipe recipe, RecipeSide side, const PairEmbeddings& pairs);

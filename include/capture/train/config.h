@@ -27,6 +27,7 @@ struct DataOptions {
   std::vector<std::string> validation;  ///< empty: no validation
 
   void visit(FieldVisitor& f);
+  void check(FieldChecker& c) const;
 };
 
 /// Retrieval measured now and then during training, on a gallery small enough for that.
