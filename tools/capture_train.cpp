@@ -73,11 +73,29 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
   app.footer(kFooter);
 }
 
+/// What would be passed over otherwise, or begin another run than the one that is meant.
+void require_sense(const Arguments& arguments) {
+  const std::filesystem::path config = arguments.config;
+  if (arguments.output.empty() && !arguments.find_batch_size && config.filename() == "config.resolved.json") {
+    const std::string run = config.has_parent_path() ? config.parent_path().string() : ".";
+    throw capture::UserError(
+        {.what = "is a run's own configuration, and --output is missing",
+         .where = arguments.config,
+         .hint = "go on with that run by --output " + run + " --resume auto, or name a new folder"});
+  }
+  if (!arguments.init.empty() && arguments.resume != "never" && arguments.resume != "auto") {
+    throw capture::UserError({.what = "begins with other weights than --resume " + arguments.resume,
+                              .where = "--init " + arguments.init,
+                              .hint = "leave out one of the two"});
+  }
+}
+
 capture::TrainRequest request_of(const Arguments& arguments) {
   if (arguments.config.empty()) {
     throw capture::UserError(
         {.what = "--config is missing", .hint = "start from configs/demo.json, or see --help-config"});
   }
+  require_sense(arguments);
   capture::TrainRequest request;
   std::vector<std::string> settings = arguments.settings;
   if (arguments.profile > 0) settings.push_back("trainer.profile_steps=" + std::to_string(arguments.profile));

@@ -123,7 +123,36 @@ void TrainConfig::visit(FieldVisitor& f) {
   f.section("distributed", distributed, "Several processes that train together.");
 }
 
+namespace {
+
+/// The key whose 0 leaves the objective of a metric nothing to learn from; null where it learns.
+const char* idle_by(const TrainConfig& config, BestMetric metric) {
+  switch (metric) {
+    case BestMetric::masked_tokens:
+      if (config.objective.masked_tokens == 0) return "objective.masked_tokens";
+      return config.masking.token_probability == 0 ? "masking.token_probability" : nullptr;
+    case BestMetric::masked_regions:
+      if (config.objective.masked_regions == 0) return "objective.masked_regions";
+      return config.masking.region_probability == 0 ? "masking.region_probability" : nullptr;
+    case BestMetric::contrastive:
+      return config.objective.contrastive == 0 ? "objective.contrastive" : nullptr;
+    case BestMetric::loss:
+    case BestMetric::mean_average_precision:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 void TrainConfig::check(FieldChecker& c) const {
+  const bool learns = !idle_by(*this, BestMetric::masked_tokens) || !idle_by(*this, BestMetric::masked_regions) ||
+                      !idle_by(*this, BestMetric::contrastive);
+  c.require(learns, objective.masked_tokens > 0 ? "masking.token_probability" : "masking.region_probability",
+            "is 0, and no other objective is left to learn from", "above 0, or objective.contrastive above 0");
+  const char* idle = idle_by(*this, trainer.best_metric);
+  c.require(idle == nullptr, "trainer.best_metric",
+            std::string("is what is never learnt, because ") + (idle ? idle : "") + " is 0", "loss, or what is learnt");
   c.require(schedule.warmup_steps == 0 || trainer.steps == 0 || schedule.warmup_steps <= trainer.steps,
             "schedule.warmup_steps",
             "is " + std::to_string(schedule.warmup_steps) + ", longer than the run of " +

@@ -75,6 +75,8 @@ void OptimizerOptions::check(FieldChecker& c) const {
   for (const auto& entry : scales) {
     c.require(!entry.prefix.empty(), "scales", "has an entry without a prefix",
               "a module's name, e.g. \"text_stream\"");
+    c.require(std::ranges::count(scales, entry.prefix, &ParameterScale::prefix) == 1, "scales",
+              "has two entries for \"" + entry.prefix + "\"", "one a module");
   }
   c.require(std::ranges::find(frozen, "") == frozen.end(), "frozen", "has an empty name",
             "a module's name, e.g. \"text_stream\"");

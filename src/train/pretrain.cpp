@@ -30,6 +30,16 @@ int64_t count_of(const NamedTensors& parameters) {
   return count;
 }
 
+/// Where trainer.epochs decides on the length, the data must be known first.
+void require_room_for_warmup(const TrainConfig& config, const RunLength& length) {
+  if (config.schedule.warmup_steps <= length.total_steps) return;
+  throw UserError(
+      {.what = "schedule.warmup_steps is " + std::to_string(config.schedule.warmup_steps) +
+               ", longer than the run of " + std::to_string(length.total_steps) + " steps",
+       .where = "the configuration",
+       .allowed = "at most trainer.epochs x " + std::to_string(length.steps_per_epoch) + " steps an epoch"});
+}
+
 void describe(const TrainingParts& parts, const HybridStreamModel& model, const RunLength& length) {
   log::info("{} parameters, {} training samples, {} steps in epochs of {}, on {} with {} threads",
             count_of(named_parameters_of(*model)), parts.training.size(), length.total_steps, length.steps_per_epoch,
@@ -152,6 +162,8 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   TrainingParts parts = open_parts(config, group.local_rank());
   const std::string tokenizer = std::exchange(config.tokenizer.file, named);
   require_same_input(config, parts, group);
+  const RunLength length = length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size());
+  require_room_for_warmup(config, length);
   tune_cpu_runtime(config.trainer.threads);
   if (config.evaluation.wanted() && request.make_evaluation) {
     surroundings.evaluate = request.make_evaluation(config, parts, group);
@@ -174,7 +186,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
 
   Trainer trainer(config, parts, model, std::move(initialized), folder, group, std::move(surroundings));
   begin_folder(folder, config, tokenizer, group);
-  describe(parts, model, length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size()));
+  describe(parts, model, length);
   if (folder.start()) log::info("going on after step {} of {}", folder.start()->step, folder.start()->folder.string());
   return trainer.run();
 }

@@ -76,7 +76,12 @@ StepProfiler::StepProfiler(int64_t count, at::Device device, std::filesystem::pa
     : count_(count), left_(count), device_(device), file_(std::move(file)) {}
 
 StepProfiler::~StepProfiler() {
-  if (left_ == 0 || left_ == count_) return;
+  if (left_ == 0) return;
+  if (left_ == count_) {
+    log::warn("no step is recorded in {}: only {} were taken, and the first {} never are", file_.string(), passed_,
+              kWarmUp);
+    return;
+  }
   try {
     finish();
   } catch (const std::exception& error) {

@@ -92,6 +92,18 @@ class Refusals(TrainCase):
         self.refuse("optimizer.beta1", settings=["optimizer.beta1=1.5"])
         self.refuse("optimizer.type", "adamw", "bert_adam", settings=["optimizer.type=adam"])
         self.refuse("schedule.warmup_steps", settings=["schedule.warmup_steps=9", "trainer.steps=5"])
+        self.refuse("schedule.warmup_steps is 37, longer than the run of 36 steps", "x 3 steps an epoch",
+                    settings=["schedule.warmup_steps=37"])
+        self.refuse("masking.token_probability is 0", "objective.contrastive", settings=[
+            "masking.token_probability=0", "masking.region_probability=0", "objective.contrastive=0"])
+        self.refuse("masking.region_probability is 0", settings=[
+            "objective.masked_tokens=0", "masking.region_probability=0", "objective.contrastive=0"])
+        for metric, cause in [("masked_tokens", "objective.masked_tokens"), ("masked_regions", "objective.masked_regions"),
+                              ("contrastive", "objective.contrastive"), ("masked_tokens", "masking.token_probability")]:
+            self.refuse("trainer.best_metric", f"because {cause} is 0",
+                        settings=[f"trainer.best_metric={metric}", f"{cause}=0"])
+        self.refuse("optimizer.scales", 'two entries for "text_stream"', settings=[
+            'optimizer.scales=[{"prefix":"text_stream","scale":2},{"prefix":"text_stream","scale":1}]'])
         self.refuse("loader.max_tokens", "model.text_positions", settings=["loader.max_tokens=17"])
         self.refuse("loader.max_tokens", "first_region", settings=["model.co_transformer.first_region=11"])
         self.refuse("model.text.heads", "divis", settings=["model.text.heads=3"])
@@ -124,6 +136,7 @@ class Refusals(TrainCase):
         self.refuse("weights.safetensors", arguments=["--init", self.folder / "weights.safetensors"])
         self.refuse("vocab.txt", arguments=["--init", self.data / "vocab.txt"])
         self.refuse("checkpoint", arguments=["--resume", self.data])
+        self.refuse("--init a: ", "--resume b", "leave out one", arguments=["--init", "a", "--resume", "b"])
 
     def test_outputs(self):
         (self.folder / "run").mkdir()
@@ -132,6 +145,11 @@ class Refusals(TrainCase):
             self.refused(self.train("run", "--resume", resume), "run", "--output")
         self.must_train("done", "--set", "trainer.steps=1")
         self.refused(self.train("done"), "--resume auto")
+        own = self.folder / "done/config.resolved.json"
+        for resume in ["never", "auto"]:
+            done = subprocess.run([BIN / "capture_train", "--config", own, "--resume", resume], capture_output=True,
+                                  text=True, timeout=60, cwd=self.folder)
+            self.refused(done, f"{own}: ", "--output is missing", f"--output {self.folder}/done --resume auto")
         (self.folder / "file").write_text("")
         self.refused(self.train("file/run"), "file")
         self.assertEqual(self.train("x", "--no-such-flag").returncode, 2)

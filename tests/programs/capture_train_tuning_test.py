@@ -23,6 +23,11 @@ class Tuning(TrainCase):
         self.assertIn("loader 0", [event["args"]["name"] for event in events if event.get("name") == "thread_name"])
         self.assertFalse((self.folder / "plain" / "trace.json").exists())
 
+    def test_a_run_too_short_for_a_trace_says_so(self):
+        done = self.must_train("short", "--set", "trainer.steps=3", "--profile", 4)
+        self.assertRegex(done.stderr, "warning no step is recorded in .*trace.json: only 3 were taken, and the first 3 never are")
+        self.assertFalse((self.folder / "short/trace.json").exists())
+
     def test_recomputing_layers_changes_nothing(self):
         self.must_train("plain", "--set", "trainer.steps=8")
         for which in ("co_transformer", "all"):

@@ -24,7 +24,7 @@ class StepProfiler {
 
   /// Records `count` steps after kWarmUp others, and writes `file` after the last of them; 0: records nothing.
   StepProfiler(int64_t count, at::Device device, std::filesystem::path file);
-  /// Writes what there is when the run ended before.
+  /// Writes what there is when the run ended before, or warns that there is nothing.
   ~StepProfiler();
   StepProfiler(const StepProfiler&) = delete;
   StepProfiler& operator=(const StepProfiler&) = delete;
