@@ -54,7 +54,8 @@ void TrainerOptions::visit(FieldVisitor& f) {
           "Batches without padding, which on the CPU run in kernels of our own; false: padded batches and LibTorch's "
           "operations alone. Results are the same up to rounding and the places that dropout draws. On a GPU with "
           "cuda_graph, batches are padded.");
-  f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 4096});
+  // FBGEMM keeps tables of threads, which some thousand overrun.
+  f.field("threads", threads, "CPU threads of the model; 0: as many as LibTorch finds.", {0, 1024});
   f.field("seed", seed, "Seed of initial weights and dropout (loader.seed: of order and masks).",
           {0, int64_t{1} << 52});
   f.field("log_interval", log_interval, "Steps between two lines of metrics.jsonl.", {1, int64_t{1} << 40});

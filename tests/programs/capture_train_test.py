@@ -89,6 +89,7 @@ class Refusals(TrainCase):
     def test_configurations(self):
         self.refuse("trainer.epoch", "trainer.epochs", settings=["trainer.epoch=3"])
         self.refuse("loader.batch_size", "whole number", settings=['loader.batch_size="many"'])
+        self.refuse("trainer.threads", "0 to 1024", settings=["trainer.threads=1025"])
         self.refuse("optimizer.beta1", settings=["optimizer.beta1=1.5"])
         self.refuse("optimizer.type", "adamw", "bert_adam", settings=["optimizer.type=adam"])
         self.refuse("schedule.warmup_steps", settings=["schedule.warmup_steps=9", "trainer.steps=5"])
