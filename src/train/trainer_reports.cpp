@@ -24,8 +24,11 @@ void Trainer::settle_pending() {
     const auto widened = [](float value) { return std::isnan(value) ? std::nan("") : static_cast<double>(value); };
     std::transform(numbers, numbers + doubles.size(), doubles.begin(), widened);
     if (meter_.add(doubles, samples)) continue;
-    log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
-              doubles.back(), meter_.skipped_in_a_row());
+    // All ranks have the same numbers.
+    if (group_.rank() == 0) {
+      log::warn("step {}: loss {}, gradient norm {}; the step is skipped ({} in a row)", step, doubles.front(),
+                doubles.back(), meter_.skipped_in_a_row());
+    }
     if (meter_.skipped_in_a_row() == 1) {
       explain_bad_step(config_, parts_, model_, group_, batches_of(step), doubles, folder_.path() / "bad_steps");
     }

@@ -184,10 +184,14 @@ class Refusals(TrainCase):
         self.assertSameRun("whole", "run")
 
     def test_steps_that_are_not_finite_end_the_run_in_the_end(self):
-        done = self.train("run", "--set", "trainer.max_bad_steps=4", "--set", "optimizer.learning_rate=100",
-                          "--set", 'optimizer.scales=[{"prefix":"co_transformer","scale":1000}]')
+        explodes = ["--set", "trainer.max_bad_steps=4", "--set", "optimizer.learning_rate=100", "--set",
+                    'optimizer.scales=[{"prefix":"co_transformer","scale":1000}]']
+        done = self.train("run", *explodes)
         self.refused(done, "5 steps in a row", "trainer.max_bad_steps")
         self.assertEqual(done.stderr.count("is skipped"), 5)
+        done = self.train("together", *explodes, "--launch", 2)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.count("is skipped"), 5, done.stderr)
 
 
 if __name__ == "__main__":
