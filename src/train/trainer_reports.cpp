@@ -10,6 +10,7 @@
 
 #include "capture/base/error.h"
 #include "capture/base/log.h"
+#include "capture/base/sentence.h"
 #include "capture/train/machine.h"
 #include "capture/train/trainer.h"
 
@@ -63,14 +64,12 @@ bool Trainer::measure(const StopRequest& stop, bool within_limit) {
     longest = std::max(longest, now - std::exchange(asked, now));
     return is_to_stop(stop, within_limit && time_limit_.is_near(now, longest));
   };
-  std::optional<std::array<double, 4>> losses;
-  std::optional<GalleryFigures> figures;
-  if (validation_is_due()) {
-    losses = validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_, stopping);
-  }
-  if (evaluation_is_due() && stopped_by_ == 0) {
-    figures = evaluate_(measured(), stopping);
-    if (!average_) model_->train();
+  Measurements found;
+  try {
+    found = take_measurements(stopping);
+  } catch (const std::exception& error) {
+    save_unmeasured(sentence_of(error));
+    throw;
   }
   if (stopped_by_ != 0) {
     if (log_) log::info("step {}: asked to stop while measuring; the next run measures this step anew", step_);
@@ -78,9 +77,29 @@ bool Trainer::measure(const StopRequest& stop, bool within_limit) {
   }
   // Only now, so that neither the log nor the best so far knows half of it.
   unmeasured_ = false;
-  bool improved = losses && log_validation(*losses);
-  if (figures && log_evaluation(std::move(*figures))) improved = true;
+  bool improved = found.losses && log_validation(*found.losses);
+  if (found.figures && log_evaluation(*found.figures)) improved = true;
   return improved;
+}
+
+Trainer::Measurements Trainer::take_measurements(const StopQuestion& stopping) {
+  Measurements found;
+  if (validation_is_due()) {
+    found.losses =
+        validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_, stopping);
+  }
+  if (evaluation_is_due() && stopped_by_ == 0) {
+    found.figures = evaluate_(measured(), stopping);
+    if (!average_) model_->train();
+  }
+  if (!found.figures) return found;
+  // Processes on different hardware may round differently, and all must agree on what is the best.
+  at::Tensor values = at::empty({static_cast<int64_t>(found.figures->size())}, at::kDouble);
+  double* const numbers = values.mutable_data_ptr<double>();
+  for (size_t i = 0; i < found.figures->size(); ++i) numbers[i] = (*found.figures)[i].second;
+  group_.broadcast({values});
+  for (size_t i = 0; i < found.figures->size(); ++i) (*found.figures)[i].second = numbers[i];
+  return found;
 }
 
 void Trainer::make_up_for_measurements(const StopRequest& stop) {
@@ -106,15 +125,10 @@ bool Trainer::log_validation(const std::array<double, 4>& losses) {
   return improved;
 }
 
-bool Trainer::log_evaluation(GalleryFigures figures) {
-  // Processes on different hardware may round differently, and all must agree on what is the best.
-  at::Tensor values = at::empty({static_cast<int64_t>(figures.size())}, at::kDouble);
-  for (size_t i = 0; i < figures.size(); ++i) values[static_cast<int64_t>(i)] = figures[i].second;
-  group_.broadcast({values});
+bool Trainer::log_evaluation(const GalleryFigures& figures) {
   bool improved = false;
-  for (size_t i = 0; i < figures.size(); ++i) {
-    figures[i].second = values[static_cast<int64_t>(i)].item<double>();
-    if (figures[i].first == best_.metric()) improved = best_.add(figures[i].second, step_);
+  for (const auto& [name, value] : figures) {
+    if (name == best_.metric()) improved = best_.add(value, step_);
   }
   if (log_) {
     log_->evaluation(position(), figures);

@@ -9,6 +9,7 @@
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
+#include "capture/base/sentence.h"
 #include "capture/model/weights.h"
 #include "capture/train/trainer.h"
 
@@ -33,31 +34,54 @@ void Trainer::save(bool is_best) {
   if (writer_ && writer_->is_busy()) log::info("step {}: waiting for the checkpoint before to reach the disk", step_);
   wait_for_writer();
   notice_failed_save();
-  if (writer_) begin_save(is_best);
+  if (writer_) begin_save(*writer_, is_best);
   if (!config_.trainer.checkpoint_in_background) wait_for_writer();
 }
 
-void Trainer::begin_save(bool is_best) {
+void Trainer::begin_save(CheckpointWriter& writer, bool is_best) {
   std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
                                    {"optimizer.safetensors", optimizer_.state()}};
   if (average_) {
     const auto& average = *average_->model();
     files.push_back({"average.safetensors", named_parameters_of(average), model_metadata(average)});
   }
-  writer_->save({.step = step_,
-                 .files = std::move(files),
-                 .state = {{"epoch", position().epoch},
-                           {"meter", meter_.state()},
-                           {"best", best_.state()},
-                           {"data", parts_.training.fingerprint()},
-                           {"tokenizer", parts_.tokenizer->fingerprint()},
-                           {"initialized", initialized_},
-                           {"world_size", group_.world_size()},
-                           {"unmeasured", unmeasured_},
-                           {"config", to_json(config_)}},
-                 .is_best = is_best,
-                 .keep_last = config_.trainer.keep_last,
-                 .first = [this] { log_->sync(); }});
+  writer.save({.step = step_,
+               .files = std::move(files),
+               .state = {{"epoch", position().epoch},
+                         {"meter", meter_.state()},
+                         {"best", best_.state()},
+                         {"data", parts_.training.fingerprint()},
+                         {"tokenizer", parts_.tokenizer->fingerprint()},
+                         {"initialized", initialized_},
+                         {"world_size", group_.world_size()},
+                         {"unmeasured", unmeasured_},
+                         {"config", to_json(config_)}},
+               .is_best = is_best,
+               .keep_last = config_.trainer.keep_last,
+               .first = [this] { log_->sync(); }});
+}
+
+/// Without a collective call: where the measurement failed on this process alone, the others are in another one.
+void Trainer::save_unmeasured(const std::string& reason) {
+  group_.leave(reason);  // now: they shall not take the time that writing takes for a process that hangs
+  if (!writer_) return;
+  writer_->wait();
+  if (is_there(folder_.checkpoints().path_of(step_))) return;
+  CheckpointWriter writer(folder_.checkpoints(), /*in_background=*/false);  // perhaps there is no memory for a copy
+  std::string problem;
+  try {
+    begin_save(writer, /*is_best=*/false);
+    writer.wait();
+    if (const auto failure = writer.take_failure()) problem = failure->what;
+  } catch (const std::exception& error) {
+    problem = sentence_of(error);
+  }
+  if (problem.empty()) {
+    log::info("step {}: the measurement failed; a checkpoint of this step is kept, and the next run measures it anew",
+              step_);
+  } else {
+    log::warn("no checkpoint of step {}, of which the measurement failed: {}", step_, problem);
+  }
 }
 
 void Trainer::notice_failed_save() {

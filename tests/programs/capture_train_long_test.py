@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -210,6 +211,57 @@ class LongRuns(unittest.TestCase):
                 states = [json.loads((self.home / run / "checkpoints/step_4/state.json").read_text())["state"]
                           for run in (name, f"{name}_whole")]
                 self.assertEqual(states[0], states[1])
+
+    def spoiled(self, name, sample):
+        """A copy of a world's data where a sample's first feature is NaN."""
+        folder = self.home / f"{name}_{sample}"
+        shutil.copytree(self.home / "world" / name, folder)
+        (shard,) = folder.glob("*.capshard")
+        data = bytearray(shard.read_bytes())
+        header = json.loads(data[32:32 + int.from_bytes(data[8:16], "little")])
+        layout, at = header["layout"], header["records_at"] + sample * header["record_bytes"]
+        self.assertEqual((layout["feature_type"], layout["class_count"]), ("float16", 0))
+        features = -(-(32 + layout["max_views"] * 16 * (1 + layout["max_regions"])) // 64) * 64
+        data[at + features:at + features + 2] = b"\x00\x7e"
+        shard.write_bytes(data)
+        return folder
+
+    def test_a_measurement_that_fails_costs_no_step(self):
+        often = ["--set", "trainer.checkpoint_interval=100", "--set", "trainer.steps=6", "--set",
+                 "evaluation.interval=4", "--set", "trainer.validation_interval=4"]
+        gallery, queries = self.spoiled("gallery", 7), self.spoiled("queries", 2)
+        of_gallery = [f"{gallery}/", ", sample 7: evaluation.gallery: ", "of the 41 embeddings, 1 is not finite", "'g000000007'", "capture_data verify"]
+        for name, ranks, spoiled, parts in [
+            ("gallery", 1, f'evaluation.gallery=["{gallery}"]', of_gallery),
+            ("queries", 1, f'evaluation.queries=["{queries}"]', [", sample 2: evaluation.queries: ", "of the 13 embeddings"]),
+            ("gallery_of_two", 2, f'evaluation.gallery=["{gallery}"]', of_gallery),
+        ]:
+            settings = [*often, *self.retrieval, *(["--launch", ranks] if ranks > 1 else [])]
+            with self.subTest(name):
+                self.must_train(f"{name}_whole", *settings)
+                for resume in ["never", "auto"]:  # a restart loses nothing either
+                    done = self.train(name, *settings, "--set", spoiled, "--resume", resume)
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    for part in parts:
+                        self.assertIn(part, done.stderr)
+                    self.assertEqual(self.files(name)[0], "step_4")
+                    state = json.loads((self.home / name / "checkpoints/step_4/state.json").read_text())["state"]
+                    self.assertTrue(state["unmeasured"])
+                self.must_train(name, *settings, "--resume", "auto")
+                self.assertSameRun(f"{name}_whole", name)
+
+    def test_a_measurement_that_fails_is_named_where_its_step_cannot_be_saved_either(self):
+        settings = [*self.retrieval, "--set", f'evaluation.gallery=["{self.spoiled("gallery", 8)}"]', "--set",
+                    "evaluation.interval=2"]
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+
+        done = subprocess.run([BIN / "capture_train", "--config", self.config, "--output", self.home / "full", *settings],
+                              capture_output=True, text=True, timeout=300, preexec_fn=limit)
+        self.refused(done, "'g000000008'")
+        self.assertIn("no checkpoint of step 2, of which the measurement failed: ", done.stderr)
 
     def test_processes_together_measure_and_stop_as_one(self):
         together = ["--launch", 2, "--set", "trainer.steps=4"]

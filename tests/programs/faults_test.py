@@ -48,7 +48,7 @@ def tearDownModule():
 class Processes:
     """A run of capture_train on several processes, which find each other as torchrun's do."""
 
-    def __init__(self, count, output, *arguments, other_output=None, extra={}):
+    def __init__(self, count, output, *arguments, other_output=None, extra={}, places=None):
         self.output = output
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ class Processes:
             folder = other_output if rank > 0 and other_output else output
             process = subprocess.Popen(
                 [BIN / "capture_train", "--config", BASE / "config.json", "--output", folder, *map(str, arguments)],
-                stderr=subprocess.PIPE, text=True, env=environment)
+                stderr=subprocess.PIPE, text=True, env=environment, cwd=places and places[rank])
             self.processes.append(process)
             self.lines.append([])
             self.readers.append(threading.Thread(target=self.read, args=[process.stderr, self.lines[-1]], daemon=True))
@@ -184,6 +184,31 @@ class ProcessesDie(Case):
             processes.end()
         self.start(2, *engine).must_finish()
         self.assertSameRun(WHOLE.output, self.output)
+
+    def test_a_measurement_that_fails_on_one_costs_no_step(self):
+        for victim in range(2):
+            with self.subTest(victim=victim):
+                shutil.rmtree(self.output, ignore_errors=True)
+                # The same paths, and behind one of them damaged samples, which is noticed when they are read.
+                places = [BASE / f"victim_{victim}_place_{rank}" for rank in range(2)]
+                for rank, place in enumerate(places):
+                    shutil.copytree(BASE / "world/gallery", place / "validation")
+                    if rank == victim:
+                        (shard,) = (place / "validation").glob("*.capshard")
+                        data = bytearray(shard.read_bytes())
+                        header = json.loads(data[32:32 + int.from_bytes(data[8:16], "little")])
+                        for sample in range(header["samples"]):
+                            at = header["records_at"] + sample * header["record_bytes"]
+                            data[at + 28:at + 32] = (99).to_bytes(4, "little")  # its views
+                        shard.write_bytes(data)
+                processes = self.start(2, "--set", 'data.validation=["validation"]', "--set", "trainer.checkpoint_interval=100",
+                                       places=places)
+                self.assertEqual(processes.codes(), [1, 1], processes.all_said())
+                self.assertIn(": claims 99 views", processes.said(victim))
+                self.assertRegex(processes.said(1 - victim), f"rank {victim} of 2 ended: .*claims 99 views")
+                self.assertEqual(self.steps(), [16])
+                self.start(2, "--resume", "auto").must_finish()
+                self.assertSameRun(WHOLE.output, self.output)
 
     def test_a_refusal_of_rank_0_is_everybodys(self):
         processes = Processes(2, WHOLE.output)

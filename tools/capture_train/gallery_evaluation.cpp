@@ -72,6 +72,20 @@ at::Tensor united(at::Tensor rows, const ProcessGroup& group) {
   return rows;
 }
 
+/// A search would refuse them too, but does not know where they come from. All ranks have all rows: all refuse.
+void require_finite(const at::Tensor& rows, const Dataset& data, const std::string& key) {
+  const at::Tensor bad = at::isfinite(rows).all(1).logical_not().nonzero();
+  if (bad.size(0) == 0) return;
+  const auto first = bad[0].item<int64_t>();
+  throw UserError(
+      {.what = key + ": of the " + std::to_string(rows.size(0)) + " embeddings, " + std::to_string(bad.size(0)) +
+               (bad.size(0) == 1 ? " is" : " are") + " not finite, the first that of '" +
+               std::string(data.sample(first).id()) + "'",
+       .where = data.where(first),
+       .hint =
+           "the features or the weights hold NaN or infinite values; `capture_data verify` finds those of features"});
+}
+
 /// Embedding packs weights. Those that are frozen would stay so, and the validations of this run would round
 /// differently from those of a resumed one.
 class UnpackedAfterwards {
@@ -138,6 +152,8 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
     try {
       const at::Tensor gallery = vectors(question->gallery, RecipeSide::gallery);
       const at::Tensor queries = vectors(question->queries, RecipeSide::query);
+      require_finite(gallery, question->gallery, "evaluation.gallery");
+      require_finite(queries, question->queries, "evaluation.queries");
       return figures_of(strict_result(question->truth, rank(queries, gallery, question->truth, {.depth = depth})));
     } catch (const LeftOff&) {
       return std::nullopt;

@@ -87,6 +87,11 @@ class Trainer {
     at::Tensor values;
   };
 
+  struct Measurements {
+    std::optional<std::array<double, 4>> losses = {};
+    std::optional<GalleryFigures> figures = {};
+  };
+
   void use_graphs();  // where there can be any
   void restore(const Checkpoint& checkpoint);
   void restore_average(const Checkpoint& checkpoint);
@@ -112,17 +117,20 @@ class Trainer {
   void settle_pending();
   void log_window();
   /// Validates and evaluates, whatever is due: all of it or, when the run is to stop, nothing, and unmeasured_ says
-  /// which. Returns whether this is the best so far.
+  /// which. Returns whether this is the best so far. Where it fails, there is a checkpoint of the step first.
   bool measure(const StopRequest& stop, bool within_limit);
+  Measurements take_measurements(const StopQuestion& stopping);
   /// What a stop left undone.
   void make_up_for_measurements(const StopRequest& stop);
   bool log_validation(const std::array<double, 4>& losses);
-  bool log_evaluation(GalleryFigures figures);
+  bool log_evaluation(const GalleryFigures& figures);
   /// What a checkpoint writes, near enough.
   int64_t checkpoint_bytes() const;
   /// All processes call it at the same step.
   void save(bool is_best);
-  void begin_save(bool is_best);  // on rank 0
+  void begin_save(CheckpointWriter& writer, bool is_best);  // on rank 0
+  /// What is done is not to be lost with a measurement that failed, here or elsewhere, for this reason.
+  void save_unmeasured(const std::string& reason);
   /// Returns, on all processes together, when nothing is being written.
   void wait_for_writer();
   /// Whether rank 0 has a checkpoint of the last finished step.
