@@ -166,7 +166,7 @@ TrainOutcome pretrain(const TrainRequest& request, const ProcessGroup& group) {
   require_room_for_warmup(config, length);
   tune_cpu_runtime(config.trainer.threads);
   if (config.evaluation.wanted() && request.make_evaluation) {
-    surroundings.evaluate = request.make_evaluation(config, parts, group);
+    surroundings.evaluation = request.make_evaluation(config, parts, group);
   }
   if (folder.start()) compare_with(*folder.start(), config, parts, tokenizer, group);
 

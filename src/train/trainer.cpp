@@ -24,6 +24,12 @@ std::string name_of(BestMetric metric) {
   return Meter::kNames[static_cast<size_t>(metric)];
 }
 
+/// A fingerprint of what the metric is measured on.
+std::string data_of(BestMetric metric, const TrainingParts& parts, const GalleryEvaluation& evaluation) {
+  if (metric == BestMetric::mean_average_precision) return evaluation.fingerprint;
+  return parts.validation ? parts.validation->fingerprint() : "";
+}
+
 /// Beside the numbers of signals, of which none that stops a run is so small.
 constexpr int kOutOfTime = 1;
 
@@ -77,9 +83,10 @@ Trainer::Trainer(const TrainConfig& config, TrainingParts& parts, HybridStreamMo
       optimizer_(named_parameters_of(*model_), config.optimizer, initialized_),
       train_step_(model_, optimizer_, config, parts.device, group),
       length_(length_of(config, pairs_an_epoch(parts.training, config.loader), group.world_size())),
-      best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision),
+      best_(name_of(config.trainer.best_metric), config.trainer.best_metric == BestMetric::mean_average_precision,
+            data_of(config.trainer.best_metric, parts, surroundings.evaluation)),
       time_limit_(config.trainer.time_limit, surroundings.start, checkpoint_bytes()),
-      evaluate_(std::move(surroundings.evaluate)) {
+      evaluation_(std::move(surroundings.evaluation)) {
   if (config.trainer.cuda_graph) use_graphs();
   if (folder.start()) restore(*folder.start());
   group_.broadcast(optimizer_.parameters());
@@ -107,13 +114,27 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   group_.broadcast(moments);
   step_ = checkpoint.step;
   meter_.load_state(checkpoint.state.at("meter"));
-  best_.load_state(checkpoint.state.at("best"));
+  restore_best(checkpoint.state.at("best"));
   unmeasured_ = checkpoint.state.value("unmeasured", false);
   if (checkpoint.state.at("data") != parts_.training.fingerprint()) {
     log::warn(
         "data.train is not what the checkpoint was trained on: from here on the run differs from the "
         "uninterrupted one");
   }
+}
+
+/// Patience must not count what was measured on other data, nor "best" point at what is in another run's folder.
+void Trainer::restore_best(const Json& state) {
+  if (best_.load_state(state)) {
+    log::info("{} was measured on other data before step {}: the best so far, and trainer.patience's count, begin anew",
+              best_.metric(), step_);
+    return;
+  }
+  const auto& place = best_.place();
+  if ((!place && best_.others_since() == 0) || is_kept(place ? place->step : step_)) return;
+  log::info("the best {} so far is not in this run folder ({}): it, and trainer.patience's count, begin anew",
+            best_.metric(), place ? "step " + std::to_string(place->step) : "it was another run's");
+  best_.forget();
 }
 
 void Trainer::restore_average(const Checkpoint& checkpoint) {
@@ -154,7 +175,7 @@ bool Trainer::validation_is_due() const {
 }
 
 bool Trainer::evaluation_is_due() const {
-  return evaluate_ && is_due(config_.evaluation.interval);
+  return evaluation_.measure && is_due(config_.evaluation.interval);
 }
 
 bool Trainer::is_out_of_patience() const {

@@ -89,7 +89,7 @@ Trainer::Measurements Trainer::take_measurements(const StopQuestion& stopping) {
         validate(measured(), *parts_.validation, *parts_.tokenizer, config_, parts_.device, group_, stopping);
   }
   if (evaluation_is_due() && stopped_by_ == 0) {
-    found.figures = evaluate_(measured(), stopping);
+    found.figures = evaluation_.measure(measured(), stopping);
     if (!average_) model_->train();
   }
   if (!found.figures) return found;
@@ -109,7 +109,7 @@ void Trainer::make_up_for_measurements(const StopRequest& stop) {
   if (stopped_by_ == 0) {
     save(improved);
     is_to_stop(stop, time_limit_.is_near(Clock::now()));
-  } else if (!is_kept()) {
+  } else if (!is_kept(step_)) {
     save(/*is_best=*/false);  // that one is another run's
   }
 }

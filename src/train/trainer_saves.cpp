@@ -101,9 +101,9 @@ void Trainer::wait_for_writer() {
   }
 }
 
-bool Trainer::is_kept() const {
+bool Trainer::is_kept(int64_t step) const {
   at::Tensor kept = at::zeros({});
-  if (group_.rank() == 0 && is_there(folder_.checkpoints().path_of(step_))) kept.fill_(1.0);
+  if (group_.rank() == 0 && is_there(folder_.checkpoints().path_of(step))) kept.fill_(1.0);
   group_.broadcast({kept});
   return kept.item<float>() > 0;
 }

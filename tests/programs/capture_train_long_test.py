@@ -161,6 +161,35 @@ class LongRuns(unittest.TestCase):
         self.assertIn("trainer.patience", done.stderr)
         self.assertEqual(before, self.files("patient"))
 
+    def test_what_was_measured_on_other_data_or_in_another_run_is_no_best_to_be_patient_with(self):
+        still = ["--set", "optimizer.learning_rate=0", "--set", "trainer.validation_interval=2", "--set", "evaluation.interval=2"]
+        patient = [*still, "--set", "trainer.patience=3"]
+        retrieval = [*self.retrieval, "--set", "trainer.best_metric=mAP@10"]
+        other = ["--set", f'data.validation=["{self.home}/world/gallery"]']
+        for name, settings, changed, said in [
+            ("validated", [], other, "loss was measured on other data before step 8"),
+            ("evaluated", retrieval, ["--set", "evaluation.recipe=post.sum"], "mAP@10 was measured on other data before step 8"),
+            ("forked", [], [], "the best loss so far is not in this run folder (step 2)"),
+            ("forked_by_two", ["--launch", 2], [], "the best loss so far is not in this run folder (step 2)"),
+        ]:
+            with self.subTest(name):
+                self.must_train(f"{name}_first", *still, *settings, "--set", "trainer.steps=8")
+                self.assertEqual(os.readlink(self.home / f"{name}_first/checkpoints/best"), "step_2")
+                if changed:
+                    output, resume = f"{name}_first", "auto"
+                else:
+                    output, resume = name, self.home / f"{name}_first/checkpoints/step_8"
+                command = [*patient, *settings, *changed, "--set", "trainer.steps=24", "--resume", resume]
+                done = self.must_train(output, *command)
+                self.assertEqual(done.stderr.count("begin anew"), 1, done.stderr)
+                self.assertIn(said, done.stderr)
+                # Step 10 is the first and so the best, then come three that are not.
+                self.assertIn("done: 16 steps, ended early by trainer.patience", done.stderr)
+                self.assertEqual(os.readlink(self.home / output / "checkpoints/best"), "step_10")
+                done = self.must_train(output, *command)
+                self.assertNotIn("begin anew", done.stderr)
+                self.assertIn("done: 16 steps, ended early by trainer.patience", done.stderr)
+
     def test_a_time_limit_ends_a_run_in_time_and_it_goes_on(self):
         self.must_train("timeless", "--set", "trainer.steps=6")
         done = self.train("timed", "--set", "trainer.steps=6", "--set", "trainer.time_limit=1e-6")

@@ -29,7 +29,7 @@ TEST(TimeLimit, LeavesTimeForAStepLikeTheLongestAndACheckpoint) {
 }
 
 TEST(BestSoFar, CountsHowLongTheBestStands) {
-  BestSoFar loss("loss", /*higher_is_better=*/false);
+  BestSoFar loss("loss", /*higher_is_better=*/false, "pairs");
   EXPECT_TRUE(loss.state().is_null());
   EXPECT_TRUE(loss.add(2, 10));
   EXPECT_FALSE(loss.add(2, 20));
@@ -37,27 +37,40 @@ TEST(BestSoFar, CountsHowLongTheBestStands) {
   EXPECT_EQ(loss.others_since(), 2);
   EXPECT_TRUE(loss.add(1, 40));
   EXPECT_EQ(loss.others_since(), 0);
-  BestSoFar retrieval("mAP@10", /*higher_is_better=*/true);
+  BestSoFar retrieval("mAP@10", /*higher_is_better=*/true, "gallery");
   EXPECT_TRUE(retrieval.add(0.1, 10));
   EXPECT_TRUE(retrieval.add(0.2, 20));
   EXPECT_FALSE(retrieval.add(0.15, 30));
   EXPECT_EQ(retrieval.place()->step, 20);
 }
 
-TEST(BestSoFar, GoesOnFromItsStateUnlessItSpeaksOfAnotherMetric) {
-  BestSoFar before("loss", false);
+TEST(BestSoFar, GoesOnFromItsStateUnlessItSpeaksOfAnotherMetricOrOtherData) {
+  BestSoFar before("loss", false, "pairs");
   before.add(2, 10);
   before.add(3, 20);
-  BestSoFar after("loss", false);
-  after.load_state(before.state());
+  BestSoFar after("loss", false, "pairs");
+  EXPECT_FALSE(after.load_state(before.state()));
   EXPECT_EQ(after.others_since(), 1);
   EXPECT_FALSE(after.add(2.5, 30));
-  BestSoFar other("mAP@10", true);
-  other.load_state(before.state());
+  BestSoFar other("mAP@10", true, "gallery");
+  EXPECT_FALSE(other.load_state(before.state()));
   EXPECT_FALSE(other.place());
-  BestSoFar never("loss", false);
+  BestSoFar elsewhere("loss", false, "other pairs");
+  EXPECT_TRUE(elsewhere.load_state(before.state()));
+  EXPECT_FALSE(elsewhere.place());
+  EXPECT_EQ(elsewhere.others_since(), 0);
+  BestSoFar unmeasured("loss", false, "");
+  EXPECT_FALSE(unmeasured.load_state(before.state()));
+  EXPECT_EQ(unmeasured.state(), before.state());
+  Json old = before.state();
+  old.erase("data");
+  EXPECT_FALSE(elsewhere.load_state(old));
+  EXPECT_EQ(elsewhere.place()->step, 10);
+  elsewhere.forget();
+  EXPECT_TRUE(elsewhere.state().is_null());
+  BestSoFar never("loss", false, "pairs");
   never.add(NAN, 5);
-  BestSoFar still("loss", false);
+  BestSoFar still("loss", false, "pairs");
   still.load_state(never.state());
   EXPECT_EQ(still.others_since(), 1);
   EXPECT_FALSE(still.place());

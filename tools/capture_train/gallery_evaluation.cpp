@@ -138,8 +138,8 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
     require_fit(*data, config, data == &question->gallery ? "evaluation.gallery" : "evaluation.queries");
   }
   require_answerable(question->truth, depth);
-  return [&parts, group, recipe, question, depth, options](
-             HybridStreamModel& model, const StopQuestion& stopping) -> std::optional<GalleryFigures> {
+  const auto measure = [&parts, group, recipe, question, depth, options](
+                           HybridStreamModel& model, const StopQuestion& stopping) -> std::optional<GalleryFigures> {
     const at::NoGradGuard no_gradient;
     const UnpackedAfterwards unpacked(model);
     const auto leave_when_asked = [&](int64_t) {
@@ -159,6 +159,7 @@ GalleryEvaluation make_gallery_evaluation(const TrainConfig& config, const Train
       return std::nullopt;
     }
   };
+  return {measure, question->gallery.fingerprint() + " " + question->queries.fingerprint() + " " + name_of(recipe)};
 }
 
 }  // namespace capture

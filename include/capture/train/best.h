@@ -16,9 +16,10 @@ class BestSoFar {
     int64_t step;
   };
 
-  /// `metric`: what is measured, by its name in metrics.jsonl; the higher the better or the lower.
-  BestSoFar(std::string metric, bool higher_is_better)
-      : metric_(std::move(metric)), higher_is_better_(higher_is_better) {}
+  /// `metric`: what is measured, by its name in metrics.jsonl; the higher the better or the lower. `data`: a
+  /// fingerprint of what it is measured on; "" where it is not measured now.
+  BestSoFar(std::string metric, bool higher_is_better, std::string data)
+      : metric_(std::move(metric)), higher_is_better_(higher_is_better), data_(std::move(data)) {}
 
   /// Returns whether this is the best; a value that is not finite never is.
   bool add(double value, int64_t step);
@@ -30,12 +31,16 @@ class BestSoFar {
 
   /// What a checkpoint keeps: null before the first value.
   Json state() const;
-  /// Takes state() back, unless it speaks of another metric.
-  void load_state(const Json& state);
+  /// Takes state() back, unless it speaks of another metric or of other data. Returns whether it is the data. The state
+  /// of an earlier version does not name them, and is taken.
+  bool load_state(const Json& state);
+  /// As before the first value.
+  void forget();
 
  private:
   std::string metric_;
   bool higher_is_better_;
+  std::string data_;
   std::optional<Place> place_;
   int64_t others_since_ = 0;
 };

@@ -59,7 +59,7 @@ struct TrainOutcome {
 
 /// What a run is told from outside the configuration.
 struct TrainerSurroundings {
-  GalleryEvaluation evaluate = {};                                                 ///< none: no retrieval is measured
+  GalleryEvaluation evaluation = {};                                               ///< none: no retrieval is measured
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();  ///< of trainer.time_limit
 };
 
@@ -94,6 +94,7 @@ class Trainer {
 
   void use_graphs();  // where there can be any
   void restore(const Checkpoint& checkpoint);
+  void restore_best(const Json& state);
   void restore_average(const Checkpoint& checkpoint);
   /// The model that is validated and evaluated.
   HybridStreamModel& measured() { return average_ ? average_->model() : model_; }
@@ -133,8 +134,8 @@ class Trainer {
   void save_unmeasured(const std::string& reason);
   /// Returns, on all processes together, when nothing is being written.
   void wait_for_writer();
-  /// Whether rank 0 has a checkpoint of the last finished step.
-  bool is_kept() const;
+  /// Whether rank 0 has a checkpoint of the step in the run folder.
+  bool is_kept(int64_t step) const;
   void notice_failed_save();
   void finish_saves();
   [[noreturn]] void give_up(int signal) const;
@@ -161,7 +162,7 @@ class Trainer {
   std::vector<Pending> pending_;  // finished steps whose values nobody has looked at
   BestSoFar best_;
   TimeLimit time_limit_;
-  GalleryEvaluation evaluate_;
+  GalleryEvaluation evaluation_;
   double flops_ = 0;  // since window_start_, on this process
   double peak_tflops_ = 0;
   std::string note_;  // beside the progress bar
