@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,6 +26,20 @@ FolderLock::FolderLock(const std::filesystem::path& folder, const std::string& d
 
 FolderLock::~FolderLock() {
   ::close(descriptor_);
+}
+
+bool FolderLock::is_at(const std::filesystem::path& path) const {
+  struct stat own {};
+  struct stat there {};
+  if (::fstat(descriptor_, &own) != 0) return errno != ESTALE;
+  if (::stat(path.c_str(), &there) != 0) return errno != ENOENT && errno != ENOTDIR;
+  return own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+std::optional<std::filesystem::path> FolderLock::place() const {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(descriptor_), error);
+  return !error && is_at(path) ? std::optional(std::move(path)) : std::nullopt;
 }
 
 }  // namespace capture

@@ -96,7 +96,8 @@ void explain_bad_step(const TrainConfig& config, const TrainingParts& parts, con
     json[Meter::kNames[i]] = std::isfinite(values[i]) ? Json(values[i]) : Json(std::to_string(values[i]));
   }
   try {
-    make_folder(folder);
+    std::error_code ignored;
+    std::filesystem::create_directory(folder, ignored);  // and no run folder around it that was renamed meanwhile
     write_file(file, to_text(json));
   } catch (const UserError& error) {
     log::warn("{}", error.what());

@@ -224,6 +224,18 @@ void RunFolder::open() {
   }
 }
 
+void RunFolder::require_in_place() const {
+  if (!lock_ || lock_->is_at(path_)) return;
+  if (const auto place = lock_->place()) {
+    throw UserError({.what = "the run folder was renamed to " + place->string() + " while the run wrote into it",
+                     .where = path_.string(),
+                     .hint = "give it its name back, or name the new one as --output; then go on with --resume auto"});
+  }
+  throw UserError({.what = "the run folder was removed while the run wrote into it",
+                   .where = path_.string(),
+                   .hint = "put a copy of it there and go on with --resume auto, or begin anew"});
+}
+
 fs::path run_of(const Checkpoint& checkpoint) {
   return fs::absolute(checkpoint.folder).parent_path().parent_path();
 }

@@ -39,6 +39,7 @@ void Trainer::save(bool is_best) {
 }
 
 void Trainer::begin_save(CheckpointWriter& writer, bool is_best) {
+  folder_.require_in_place();
   std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
                                    {"optimizer.safetensors", optimizer_.state()}};
   if (average_) {
@@ -58,7 +59,10 @@ void Trainer::begin_save(CheckpointWriter& writer, bool is_best) {
                          {"config", to_json(config_)}},
                .is_best = is_best,
                .keep_last = config_.trainer.keep_last,
-               .first = [this] { log_->sync(); }});
+               .first = [this] {
+                 log_->sync();
+                 folder_.require_in_place();  // again: copying the tensors and syncing the log take a while
+               }});
 }
 
 /// Without a collective call: where the measurement failed on this process alone, the others are in another one.
@@ -112,6 +116,7 @@ bool Trainer::is_kept(int64_t step) const {
 void Trainer::finish_saves() {
   wait_for_writer();
   if (writer_) {
+    folder_.require_in_place();
     if (const auto failure = writer_->take_failure()) {
       throw UserError(
           {.what = "the run ends after step " + std::to_string(step_) + " without a checkpoint of it: " + failure->what,

@@ -271,6 +271,32 @@ class Disks(Case):
         self.start(2, "--resume", "auto").must_finish()
         self.assertSameRun(WHOLE.output, self.output)
 
+    def test_a_run_folder_that_is_renamed_or_removed_ends_the_run_and_is_not_made_again(self):
+        moved = BASE / "moved"
+        for count, change in [(1, "renamed"), (2, "renamed"), (1, "replaced"), (1, "removed")]:
+            with self.subTest(change, count=count):
+                processes = self.start(count, "--set", "trainer.steps=100000")
+                processes.until_step(12)
+                processes.send(signal.SIGSTOP, 0)  # no checkpoint comes between the files that are removed
+                shutil.rmtree(self.output) if change == "removed" else self.output.rename(moved)
+                if change == "replaced":
+                    self.output.mkdir()
+                processes.send(signal.SIGCONT, 0)
+                self.assertClear(processes, 0)
+                word = "removed" if change == "removed" else f"renamed to {moved}"
+                self.assertIn(f"{self.output}: the run folder was {word} while the run wrote into it", processes.said(0))
+                if count > 1:
+                    self.assertEqual(processes.codes(1), [1], processes.all_said())
+                    self.assertIn(f"rank 0 of 2 ended: {self.output}: the run folder was renamed", processes.said(1))
+                if change == "replaced":
+                    self.output.rmdir()  # nothing is in it
+                self.assertFalse(self.output.exists())
+                if change != "removed":
+                    moved.rename(self.output)
+                    self.assertIn("the run folder was renamed", (self.output / "log.txt").read_text())
+                    self.start(count, "--resume", "auto", "--set", f"trainer.steps={self.steps()[-1] + 1}").must_finish()
+                    shutil.rmtree(self.output)
+
     def test_damaged_checkpoints_are_passed_over_by_name(self):
         shutil.copytree(WHOLE.output, self.output, symlinks=True)
         newest = self.output / "checkpoints/step_80/optimizer.safetensors"

@@ -174,6 +174,27 @@ TEST(RunFolder, BelongsToOneProcessAtATime) {
   RunFolder(folder.path("run"), "never").open();
 }
 
+TEST(RunFolder, KnowsThatItWasRenamedOrRemovedMeanwhile) {
+  namespace fs = std::filesystem;
+  const testing::Folder folder;
+  const fs::path path = folder.path("run");
+  RunFolder run(path, "never");
+  run.require_in_place();
+  run.open();
+  run.require_in_place();
+  fs::rename(path, folder.path("elsewhere"));
+  const auto ask = [&] { run.require_in_place(); };
+  EXPECT_THAT(ask, refusal("run: the run folder was renamed to ", "elsewhere while the run wrote into it"));
+  fs::create_directory(path);
+  EXPECT_THAT(ask, refusal("run: the run folder was renamed to ", "--resume auto"));
+  fs::remove(path);
+  fs::create_directory_symlink("elsewhere", path);
+  run.require_in_place();
+  fs::remove(path);
+  fs::remove_all(folder.path("elsewhere"));
+  EXPECT_THAT(ask, refusal("run: the run folder was removed while the run wrote into it", "begin anew"));
+}
+
 TEST(RunFolder, IsLockedBeforeItsCheckpointsAreLookedAt) {
   const testing::Folder folder;
   make_folder(folder.path("run"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace capture {
@@ -14,6 +15,11 @@ class FolderLock {
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
+
+  /// Whether the path leads to the locked folder. A disk that does not answer is not taken for a no.
+  bool is_at(const std::filesystem::path& path) const;
+  /// Where the locked folder lies by now; nothing when it was removed.
+  std::optional<std::filesystem::path> place() const;
 
  private:
   int descriptor_;

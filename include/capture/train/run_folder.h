@@ -41,6 +41,10 @@ class RunFolder {
   /// or when another process has it or has made it a run since it was looked at.
   void open();
 
+  /// UserError when the opened folder was renamed or removed meanwhile: to write on would make another one in its
+  /// place.
+  void require_in_place() const;
+
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path trace() const { return path_ / "trace.json"; }
   CheckpointStore& checkpoints() { return checkpoints_; }
