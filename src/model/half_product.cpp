@@ -1,9 +1,13 @@
 #include "half_product.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <utility>
+
+#include "capture/model/hybrid_stream.h"
+#include "plain_form.h"
 
 namespace capture {
 
@@ -101,6 +105,32 @@ at::Tensor half_product(const at::Tensor& x, const at::Tensor& weight, const at:
   auto sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
   return y.view(sizes);
+}
+
+std::vector<ProductWeight> weights_of_products(const HybridStreamModelImpl& model) {
+  std::unordered_map<const LinearImpl*, std::pair<double, double>> scales;  // of weight and bias, where they are not 1
+  for (const auto& block : model.co_transformer->layers) {
+    scales[block->up.get()] = {kQuickGeluSlope, kQuickGeluSlope};
+    scales[block->down.get()] = {1.0 / kQuickGeluSlope, 1.0};
+  }
+  std::vector<ProductWeight> weights = {{model.text_embedding->word->weight}, {model.token_head->bias}};
+  for (const auto& module : model.modules()) {
+    const auto* const linear = dynamic_cast<const LinearImpl*>(module.get());
+    if (linear == nullptr) continue;
+    const auto found = scales.find(linear);
+    const auto [scale, bias_scale] = found == scales.end() ? std::pair(1.0, 1.0) : found->second;
+    weights.insert(weights.end(), {{linear->weight, scale}, {linear->bias, bias_scale}});
+  }
+  return weights;
+}
+
+std::shared_ptr<const HalfWeights::Copies> half_weights(const HybridStreamModelImpl& model, at::Device device) {
+  if (device.is_cpu() || !at::GradMode::is_enabled() || PlainForm::wanted()) return nullptr;
+  if (!at::autocast::is_autocast_enabled(device.type()) ||
+      at::autocast::get_autocast_dtype(device.type()) != at::kBFloat16) {
+    return nullptr;
+  }
+  return HalfWeights::copies_of(weights_of_products(model));
 }
 
 }  // namespace capture

@@ -43,6 +43,10 @@ class HalfWeights {
 /// Everything that the model's products take: weights and biases.
 std::vector<ProductWeight> weights_of_products(const HybridStreamModelImpl& model);
 
+/// Copies of these for one forward pass whose products autocast wants in bfloat16, and which keeps a graph: one that
+/// does not comes many times with the same weights, whose copies autocast keeps. The CPU has kernels of our own.
+std::shared_ptr<const HalfWeights::Copies> half_weights(const HybridStreamModelImpl& model, at::Device device);
+
 /// scale · x Wᵀ + bias_scale · b in bfloat16 by the copies in scope: x [..., inputs] → [..., outputs]. Undefined where
 /// there are none of these weights at these scales.
 at::Tensor half_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double scale,
