@@ -1,11 +1,7 @@
 #include "capture/base/bulk_file.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
 namespace capture {
@@ -13,24 +9,12 @@ namespace capture {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{4} << 20;
-constexpr size_t kHugePage = size_t{2} << 20;  // no disk asks for memory that is aligned to more than 4096
 // So many chunks may wait for the disk: those who fill them are not held up by every moment that it takes longer.
 constexpr size_t kMostWaiting = 4;
 
 }  // namespace
 
-void BulkFile::Free::operator()(std::byte* memory) const {
-  std::free(memory);
-}
-
-BulkFile::Chunk BulkFile::make_chunk() {
-  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(kHugePage, kChunkBytes));
-  if (memory == nullptr) throw std::bad_alloc();
-  ::madvise(memory, kChunkBytes, MADV_HUGEPAGE);
-  return Chunk(memory);
-}
-
-BulkFile::BulkFile(std::filesystem::path path) : file_(std::move(path)), chunk_(make_chunk()) {}
+BulkFile::BulkFile(std::filesystem::path path) : file_(std::move(path)), chunk_(take_huge_pages(kChunkBytes)) {}
 
 BulkFile::~BulkFile() = default;
 
@@ -61,7 +45,7 @@ void BulkFile::hand_over() {
   full_.push_back(std::move(chunk_));
   used_ = 0;
   if (empty_.empty()) {
-    chunk_ = make_chunk();
+    chunk_ = take_huge_pages(kChunkBytes);
   } else {
     chunk_ = std::move(empty_.back());
     empty_.pop_back();

@@ -1,28 +1,22 @@
 #include "feature_pool.h"
 
 #include <ATen/ATen.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <new>
+
+#include "capture/base/huge_pages.h"
 
 namespace capture {
 
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
-
 /// In huge pages where the system has them: filling a batch touches thousands of small ones.
 at::Tensor make_block(int64_t capacity, at::ScalarType type) {
-  const size_t wanted = static_cast<size_t>(capacity) * c10::elementSize(type);
-  const size_t bytes = std::max((wanted + kHugePage - 1) / kHugePage, size_t{1}) * kHugePage;
-  void* const memory = std::aligned_alloc(kHugePage, bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  ::madvise(memory, bytes, MADV_HUGEPAGE);
+  HugePages memory = take_huge_pages(static_cast<size_t>(capacity) * c10::elementSize(type));
   return at::from_blob(
-      memory, {capacity}, [](void* block) { std::free(block); }, at::TensorOptions().dtype(type));
+      memory.release(), {capacity}, [](void* block) { FreePages()(static_cast<std::byte*>(block)); },
+      at::TensorOptions().dtype(type));
 }
 
 }  // namespace

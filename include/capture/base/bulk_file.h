@@ -7,7 +7,6 @@
 #include <deque>
 #include <exception>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "capture/base/files.h"
+#include "capture/base/huge_pages.h"
 
 namespace capture {
 
@@ -41,12 +41,8 @@ class BulkFile {
   void commit(std::span<const std::byte> head = {});
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const;
-  };
-  using Chunk = std::unique_ptr<std::byte, Free>;
+  using Chunk = HugePages;
 
-  static Chunk make_chunk();
   void hand_over();
   void write_chunks(const std::stop_token& stop);
   void rethrow();
