@@ -6,18 +6,13 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
-#include "capture/base/bulk_file.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/json.h"
-#include "capture/base/running_checksum.h"
-#include "capture/tensor/large_safetensors.h"
 
 namespace capture {
 
@@ -253,69 +248,6 @@ std::string safetensors_dtype(at::ScalarType dtype) {
     if (known == dtype) return text;
   }
   TORCH_INTERNAL_ASSERT(false, "safetensors has no dtype for ", dtype);
-}
-
-namespace {
-
-/// Calls `write` on the bytes of the file, part by part.
-template <class Write>
-void write_parts(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                 const std::map<std::string, std::string>& metadata, const Write& write) {
-  std::vector<size_t> order(tensors.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return tensors[a].second.element_size() > tensors[b].second.element_size();
-  });
-  std::vector<uint64_t> begin(tensors.size());
-  uint64_t end = 0;
-  for (const size_t i : order) {
-    begin[i] = end;
-    end += tensors[i].second.nbytes();
-  }
-
-  Json header = Json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  std::unordered_set<std::string> names = {kMetadata};
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, tensor] = tensors[i];
-    TORCH_INTERNAL_ASSERT(names.insert(name).second, "two tensors are called ", name);
-    header[name] = {{"dtype", safetensors_dtype(tensor.scalar_type())},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {begin[i], begin[i] + tensor.nbytes()}}};
-  }
-  std::string text = to_line(header);
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-
-  const uint64_t length = text.size();
-  write(std::as_bytes(std::span(&length, 1)));
-  write(std::as_bytes(std::span(text)));
-  for (const size_t i : order) {
-    const at::Tensor flat = tensors[i].second.detach().to(at::kCPU).contiguous();
-    write(std::span(static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()));
-  }
-}
-
-}  // namespace
-
-void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  AtomicFile file(path);
-  write_parts(tensors, metadata, [&](std::span<const std::byte> bytes) { file.write(bytes); });
-  file.commit();
-}
-
-uint64_t write_large_safetensors(const std::filesystem::path& path,
-                                 const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                                 const std::map<std::string, std::string>& metadata) {
-  BulkFile file(path);
-  RunningChecksum sum;
-  write_parts(tensors, metadata, [&](std::span<const std::byte> bytes) {
-    sum.add(bytes);
-    file.write(bytes);
-  });
-  file.commit();
-  return sum.value();
 }
 
 }  // namespace capture

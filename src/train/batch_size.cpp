@@ -13,6 +13,7 @@
 #include "capture/base/sentence.h"
 #include "capture/data/loader.h"
 #include "capture/tensor/runtime.h"
+#include "capture/train/checkpoint_writer.h"
 #include "capture/train/parts.h"
 #include "capture/train/train_step.h"
 #include "capture/train/trainer.h"
@@ -79,6 +80,9 @@ class Rehearsal {
     model_->train();
     optimizer_.emplace(named_parameters_of(*model_), config.optimizer);
     if (config.ema.decay > 0) average_.emplace(model_, config.ema.decay);
+    if (parts.device.is_cpu() && config.trainer.checkpoint_in_background) {
+      snapshot_.prepare(checkpoint_files(*model_, *optimizer_, average_));
+    }
   }
 
   BatchSizeTrial run(int64_t batch_size, int64_t steps, const MemoryMeter& memory) {
@@ -113,7 +117,8 @@ class Rehearsal {
   TrainingParts& parts_;
   HybridStreamModel model_;
   std::optional<Optimizer> optimizer_;
-  std::optional<WeightAverage> average_;  ///< which takes memory
+  std::optional<WeightAverage> average_;  ///< which takes memory, as does
+  Snapshot snapshot_;
 };
 
 [[noreturn]] void refuse_any(at::Device device, const std::string& why) {

@@ -7,9 +7,11 @@
 #include <charconv>
 #include <cstdio>
 
+#include "capture/base/block_checksum.h"
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/log.h"
+#include "capture/base/parallel.h"
 #include "capture/tensor/large_safetensors.h"
 
 namespace capture {
@@ -22,7 +24,9 @@ constexpr std::string_view kPrefix = "step_";
 constexpr const char* kAside = ".writing";
 constexpr const char* kGoing = ".removing";
 constexpr const char* kDamaged = ".damaged";
-constexpr int64_t kFormat = 2;
+constexpr int64_t kFormat = 3;
+/// In which checksums were checksum() of the files.
+constexpr int64_t kFormatWithoutBlocks = 2;
 
 /// state.json and the headers of the others: far more than they take.
 constexpr uint64_t kHeaderBytes = uint64_t{4} << 20;
@@ -46,18 +50,15 @@ void require_file(const fs::path& path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) damaged(path, "it is no regular file");
 }
 
-std::string checksum_of(const fs::path& path) {
+std::string checksum_of(const fs::path& path, int64_t format) {
   require_file(path);
   const MappedFile file(path);
-  return to_hex(checksum(file.bytes()));
+  return to_hex(format == kFormatWithoutBlocks ? checksum(file.bytes()) : block_checksum(file.bytes(), core_count()));
 }
 
 /// Filling a disk to its last byte would also stop everybody else who writes to it.
-void require_space(const fs::path& folder, const std::vector<TensorFile>& files) {
-  uint64_t needed = kHeaderBytes;
-  for (const auto& file : files) {
-    for (const auto& [name, tensor] : file.tensors) needed += tensor.nbytes();
-  }
+void require_space(const fs::path& folder, uint64_t bytes) {
+  const uint64_t needed = bytes + kHeaderBytes;
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (error || space.available >= needed) return;
@@ -145,6 +146,10 @@ Json read_root(const fs::path& path) {
   }
 }
 
+int64_t format_of(const Json& state) {
+  return state.value("format", int64_t{0});
+}
+
 /// Verifies state.json alone, which has the checksums of the other files.
 Checkpoint read_state(const fs::path& folder) {
   Checkpoint checkpoint;
@@ -161,7 +166,8 @@ Checkpoint read_state(const fs::path& folder) {
     damaged(path, "it differs from its checksum");
   }
   checkpoint.state = root["state"];
-  if (checkpoint.state.value("format", int64_t{0}) != kFormat) {
+  const int64_t format = format_of(checkpoint.state);
+  if (format != kFormat && format != kFormatWithoutBlocks) {
     throw UserError({.what = "the checkpoint has a format that this version does not read",
                      .where = path.string(),
                      .hint = "go on with the version that wrote it"});
@@ -232,7 +238,7 @@ Checkpoint open_checkpoint(const fs::path& folder) {
     if (!checksums.contains(name)) damaged(path, std::string("no checksum of ") + name);
   }
   for (const auto& [name, value] : checksums.items()) {
-    if (checksum_of(folder / fs::path(name).filename()) != value) {
+    if (checksum_of(folder / fs::path(name).filename(), format_of(checkpoint.state)) != value) {
       damaged(folder / name, "it differs from its checksum");
     }
   }
@@ -240,15 +246,28 @@ Checkpoint open_checkpoint(const fs::path& folder) {
 }
 
 void CheckpointStore::save(int64_t step, const std::vector<TensorFile>& files, const Json& state) const {
+  uint64_t bytes = 0;
+  for (const auto& file : files) {
+    for (const auto& [name, tensor] : file.tensors) bytes += tensor.nbytes();
+  }
+  const auto write = [&](const fs::path& folder) {
+    std::map<std::string, uint64_t> checksums;
+    for (const auto& [name, tensors, metadata] : files) {
+      checksums[name] = write_large_safetensors(folder / name, tensors, metadata);
+    }
+    return checksums;
+  };
+  save_with(step, bytes, write, state);
+}
+
+void CheckpointStore::save_with(int64_t step, uint64_t bytes, const WriteFiles& write, const Json& state) const {
   make_folder(folder_);
-  require_space(folder_, files);
+  require_space(folder_, bytes);
   const fs::path target = path_of(step);
   const fs::path at = target.string() + kAside;
   Aside aside(at);
   Json body = {{"format", kFormat}, {"step", step}, {"checksums", Json::object()}};
-  for (const auto& [name, tensors, metadata] : files) {
-    body["checksums"][name] = to_hex(write_large_safetensors(at / name, tensors, metadata));
-  }
+  for (const auto& [name, sum] : write(at)) body["checksums"][name] = to_hex(sum);
   body.update(state);
   write_file(at / "state.json", to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
   aside.move_to(target);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "capture/base/error.h"
+#include "capture/base/sentence.h"
 
 namespace capture {
 
@@ -28,28 +29,22 @@ c10::Stream stream_of(at::Device gpu) {
 
 }  // namespace
 
-at::Tensor Snapshot::buffer_for(const at::Tensor& source, size_t file, size_t tensor) const {
-  if (file < files_.size() && tensor < files_[file].tensors.size()) {
-    const at::Tensor& kept = files_[file].tensors[tensor].second;
-    if (kept.sizes() == source.sizes() && kept.scalar_type() == source.scalar_type()) return kept;
+void Snapshot::prepare(const std::vector<TensorFile>& files) {
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto& [name, tensors, metadata] = files[i];
+    if (i < files_.size() && files_[i].image.fits(tensors, metadata)) {
+      files_[i].name = name;
+    } else {
+      files_.erase(files_.begin() + static_cast<ptrdiff_t>(i), files_.end());  // before more memory is taken
+      files_.push_back({name, SafetensorsImage(tensors, metadata)});
+    }
   }
-  const auto options = at::TensorOptions().dtype(source.scalar_type()).pinned_memory(source.is_cuda());
-  return at::empty(source.sizes(), options);
+  files_.erase(files_.begin() + static_cast<ptrdiff_t>(files.size()), files_.end());
 }
 
 void Snapshot::take(const std::vector<TensorFile>& files) {
-  const at::NoGradGuard no_gradient;
-  std::vector<TensorFile> copies;
-  for (size_t i = 0; i < files.size(); ++i) {
-    TensorFile& copy = copies.emplace_back(TensorFile{.name = files[i].name, .metadata = files[i].metadata});
-    for (size_t j = 0; j < files[i].tensors.size(); ++j) {
-      const auto& [name, tensor] = files[i].tensors[j];
-      at::Tensor buffer = buffer_for(tensor, i, j);
-      buffer.copy_(tensor, /*non_blocking=*/true);
-      copy.tensors.emplace_back(name, std::move(buffer));
-    }
-  }
-  files_ = std::move(copies);
+  prepare(files);
+  for (size_t i = 0; i < files.size(); ++i) files_[i].image.fill(files[i].tensors);
   copied_.reset();
   const auto gpu = gpu_of(files);
   if (!gpu) return;
@@ -57,7 +52,7 @@ void Snapshot::take(const std::vector<TensorFile>& files) {
   copied_->record(stream_of(*gpu));
 }
 
-const std::vector<TensorFile>& Snapshot::files() {
+const std::vector<Snapshot::File>& Snapshot::files() {
   if (copied_) {
     // The writing thread begins on the first GPU, which may be another process's.
     const c10::DeviceGuard on_the_copys(copied_->device());
@@ -67,6 +62,19 @@ const std::vector<TensorFile>& Snapshot::files() {
 }
 
 CheckpointWriter::~CheckpointWriter() = default;  // joins the thread
+
+void CheckpointWriter::prepare(const std::vector<TensorFile>& files) {
+  if (!in_background_) return;
+  wait();
+  try {
+    snapshot_.prepare(files);
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
+    throw UserError({.what = "there is no memory for the copy of weights and moments that a checkpoint is written from",
+                     .where = "this machine",
+                     .hint = "set trainer.checkpoint_in_background to false"});
+  }
+}
 
 void CheckpointWriter::save(CheckpointJob job) {
   wait();
@@ -87,7 +95,11 @@ void CheckpointWriter::write(const CheckpointJob& job) {
   std::exception_ptr failure;
   try {
     if (job.first) job.first();
-    store_.save(job.step, in_background_ ? snapshot_.files() : job.files, job.state);
+    if (in_background_) {
+      save_snapshot(job);
+    } else {
+      store_.save(job.step, job.files, job.state);
+    }
     if (job.is_best) store_.set_best(job.step);
     store_.prune(job.keep_last);
   } catch (...) {
@@ -102,6 +114,18 @@ void CheckpointWriter::write(const CheckpointJob& job) {
   } else {
     last_saved_ = job.step;
   }
+}
+
+void CheckpointWriter::save_snapshot(const CheckpointJob& job) {
+  const auto& files = snapshot_.files();
+  uint64_t bytes = 0;
+  for (const auto& file : files) bytes += file.image.bytes().size();
+  const auto write = [&](const std::filesystem::path& folder) {
+    std::map<std::string, uint64_t> checksums;
+    for (const auto& [name, image] : files) checksums[name] = image.write(folder / name);
+    return checksums;
+  };
+  store_.save_with(job.step, bytes, write, job.state);
 }
 
 bool CheckpointWriter::is_busy() const {

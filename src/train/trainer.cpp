@@ -206,6 +206,7 @@ TrainOutcome Trainer::run() {
     loader_plan.trace = profiler.trace();
     Loader loader(parts_.training, *parts_.tokenizer, config_.loader, config_.masking, loader_plan);
     TORCH_INTERNAL_ASSERT(loader.batches_per_epoch() == length_.batches_per_epoch);
+    if (writer_) writer_->prepare(files());  // while the loader reads the first batches
     const int64_t pairs = config_.loader.batch_size * length_.batches_per_step * group_.world_size();
     ProgressBar progress("training", length_.total_steps * pairs, "samples");
     window_start_ = Clock::now();

@@ -22,6 +22,17 @@ constexpr auto kHeartbeat = std::chrono::milliseconds(250);
 
 }  // namespace
 
+std::vector<TensorFile> checkpoint_files(const HybridStreamModelImpl& model, const Optimizer& optimizer,
+                                         const std::optional<WeightAverage>& average) {
+  std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(model), model_metadata(model)},
+                                   {"optimizer.safetensors", optimizer.state()}};
+  if (average) {
+    const auto& averaged = *average->model();
+    files.push_back({"average.safetensors", named_parameters_of(averaged), model_metadata(averaged)});
+  }
+  return files;
+}
+
 int64_t Trainer::checkpoint_bytes() const {
   int64_t bytes = 0;
   for (const auto& parameter : optimizer_.parameters()) bytes += static_cast<int64_t>(parameter.nbytes());
@@ -40,14 +51,8 @@ void Trainer::save(bool is_best) {
 
 void Trainer::begin_save(CheckpointWriter& writer, bool is_best) {
   folder_.require_in_place();
-  std::vector<TensorFile> files = {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
-                                   {"optimizer.safetensors", optimizer_.state()}};
-  if (average_) {
-    const auto& average = *average_->model();
-    files.push_back({"average.safetensors", named_parameters_of(average), model_metadata(average)});
-  }
   writer.save({.step = step_,
-               .files = std::move(files),
+               .files = files(),
                .state = {{"epoch", position().epoch},
                          {"meter", meter_.state()},
                          {"best", best_.state()},

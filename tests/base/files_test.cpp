@@ -1,15 +1,14 @@
 #include "capture/base/files.h"
 
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstring>
 
 #include "capture/base/bulk_file.h"
 #include "capture/base/lost_file.h"
+#include "common/small_disk.h"
 #include "common/testing.h"
 
 namespace capture {
@@ -25,26 +24,6 @@ using ::testing::IsEmpty;
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
-
-/// While it lives, no file can grow past `bytes`: writing fails as on a full disk.
-class SmallDisk {
- public:
-  explicit SmallDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit small{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~SmallDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 TEST(AtomicFile, AppearsWholeOnCommit) {
   const Folder folder;
@@ -102,7 +81,7 @@ TEST(AtomicFile, SaysThatTheDiskIsFullAndCleansUp) {
   const std::string text(100'000, 'x');
   std::string said;
   {
-    const SmallDisk small(4096);
+    const testing::SmallDisk small(4096);
     said = error_of([&] { write_file(before, text); });
   }
   EXPECT_THAT(said, AllOf(HasSubstr(before), HasSubstr("write the file"), HasSubstr("another folder")));
@@ -127,18 +106,10 @@ TEST(AtomicFile, NeverTakesTheNameOfADevice) {
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
-/// Bytes that differ from place to place, also between chunks: the upper bits of a product, as the lower ones come
-/// again.
-std::string numbered_bytes(size_t size) {
-  std::string bytes(size, '\0');
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 0x9E3779B97F4A7C15U >> 56);
-  return bytes;
-}
-
 TEST(BulkFile, HoldsWhatWasWrittenInPiecesOfAnySize) {
   const Folder folder;
   for (const size_t size : {size_t{0}, size_t{1000}, size_t{4} << 20, (size_t{9} << 20) + 777}) {
-    const std::string bytes = numbered_bytes(size);
+    const std::string bytes = testing::numbered_bytes(size);
     BulkFile file(folder.path("out"));
     size_t piece = 1;
     for (size_t at = 0; at < size; piece = piece * 3 % 3'000'017) {
@@ -157,7 +128,7 @@ TEST(BulkFile, HoldsWhatWasWrittenInPiecesOfAnySize) {
 TEST(BulkFile, FillsInItsHeadInTheEnd) {
   const Folder folder;
   BulkFile file(folder.path("out"));
-  const std::string bytes = numbered_bytes(size_t{41} << 20);
+  const std::string bytes = testing::numbered_bytes(size_t{41} << 20);
   file.write(bytes);  // at once, so that chunks wait for the disk in a queue
   file.commit(bytes_of("head"));
   EXPECT_TRUE(testing::read(folder.path("out")) == "head" + bytes.substr(4));
@@ -176,7 +147,7 @@ TEST(BulkFile, SaysThatTheDiskIsFullAndCleansUp) {
   const Folder folder;
   const std::string text(size_t{64} << 20, 'x');
   for (const rlim_t room : {rlim_t{4096}, rlim_t{6} << 20}) {
-    const SmallDisk small(room);
+    const testing::SmallDisk small(room);
     const std::string said = error_of([&] {
       BulkFile file(folder.path("out"));
       file.write(text);

@@ -261,7 +261,7 @@ TEST_F(CheckpointTest, OneOfAnotherVersionOrAnotherNameIsNotTakenForDamaged) {
   const fs::path path = store_.path_of(30) / "state.json";
   const std::string good = read_file(path);
   Json body = open_checkpoint(store_.path_of(30)).state;
-  body["format"] = 3;
+  body["format"] = 4;
   write_file(path, to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
   EXPECT_THAT(testing::error_of([&] { newest(); }),
               HasSubstr("a format that this version does not read; go on with the version that wrote it, or remove "));
@@ -269,6 +269,17 @@ TEST_F(CheckpointTest, OneOfAnotherVersionOrAnotherNameIsNotTakenForDamaged) {
   fs::copy(store_.path_of(20), store_.path_of(99));
   EXPECT_THAT(testing::error_of([&] { newest(); }), HasSubstr("step_99: holds the checkpoint of step 20; give it"));
   EXPECT_THAT(testing::error_of([&] { open_checkpoint(store_.path_of(99)); }), HasSubstr("step 20"));
+}
+
+TEST_F(CheckpointTest, OneOfTheVersionBeforeIsReadAndVerified) {
+  const fs::path folder = store_.path_of(30);
+  Json body = open_checkpoint(folder).state;
+  body["format"] = 2;
+  for (auto& [name, sum] : body["checksums"].items()) sum = to_hex(checksum(read_file(folder / name)));
+  write_file(folder / "state.json", to_text({{"state_checksum", to_hex(checksum(to_line(body)))}, {"state", body}}));
+  EXPECT_EQ(newest(), 30);
+  damage(folder / "average.safetensors");
+  EXPECT_EQ(newest(), 20);
 }
 
 TEST_F(CheckpointTest, ABestThatWasCopiedWithoutItsLinkBecomesOneAgain) {

@@ -119,28 +119,47 @@ TEST(CheckpointWriter, SavesTheMomentOfTheCall) {
   EXPECT_EQ(saved(3), 9000);
 }
 
+/// A tensor of a copy's first file.
+at::Tensor copied(Snapshot& snapshot, const testing::Folder& folder, const std::string& name) {
+  const std::string path = folder.path("copy.safetensors");
+  snapshot.files().at(0).image.write(path);
+  return SafetensorsFile(path).tensor(name).clone();
+}
+
 TEST(Snapshot, UsesItsMemoryAgain) {
+  const testing::Folder folder;
   at::Tensor weights = at::ones({3000});
+  const auto files = [&](int64_t size) -> std::vector<TensorFile> {
+    return {{"model.safetensors", {{"w", weights}, {"b", at::ones({2, size}).t()}}},
+            {"optimizer.safetensors", {{"m", weights}}}};
+  };
   Snapshot snapshot;
-  snapshot.take({{"model.safetensors", {{"w", weights}, {"b", at::ones({2, 3}).t()}}}});
-  const void* before = snapshot.files()[0].tensors[0].second.const_data_ptr();
-  EXPECT_TRUE(snapshot.files()[0].tensors[1].second.is_contiguous());
+  snapshot.prepare(files(3));
+  const auto at = [&](size_t file) { return snapshot.files().at(file).image.bytes().data(); };
+  const std::byte* const before = at(0);
+  snapshot.take(files(3));
+  EXPECT_EQ(at(0), before);
   weights.fill_(2);
-  EXPECT_EQ(snapshot.files()[0].tensors[0].second[0].item<float>(), 1);
-  snapshot.take({{"model.safetensors", {{"w", weights}, {"b", at::ones({5})}}}});
-  EXPECT_EQ(snapshot.files()[0].tensors[0].second.const_data_ptr(), before);
-  EXPECT_EQ(snapshot.files()[0].tensors[0].second[0].item<float>(), 2);
-  EXPECT_EQ(snapshot.files()[0].tensors[1].second.numel(), 5);
+  EXPECT_TRUE(copied(snapshot, folder, "w").equal(at::ones({3000})));
+  snapshot.take(files(3));
+  EXPECT_EQ(at(0), before);
+  EXPECT_TRUE(copied(snapshot, folder, "w").equal(weights));
+  snapshot.take(files(5));
+  EXPECT_EQ(copied(snapshot, folder, "b").size(0), 5);
+  ASSERT_EQ(snapshot.files().size(), 2U);
+  snapshot.take({files(5)[0]});
+  EXPECT_EQ(snapshot.files().size(), 1U);
 }
 
 TEST(Snapshot, OfAGpuIsQueuedBehindItsWork_CUDA) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";
+  const testing::Folder folder;
   at::Tensor weights = at::ones({1 << 20}, gpu);
   Snapshot snapshot;
   snapshot.take({{"model.safetensors", {{"w", weights}}}});
   weights.fill_(2);
-  EXPECT_EQ(snapshot.files()[0].tensors[0].second.sum().item<float>(), 1 << 20);
+  EXPECT_EQ(copied(snapshot, folder, "w").sum().item<float>(), 1 << 20);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -61,10 +62,7 @@ class Training {
     optimizer_.clear_gradients();
   }
 
-  std::vector<TensorFile> files() const {
-    return {{"model.safetensors", named_parameters_of(*model_), model_metadata(*model_)},
-            {"optimizer.safetensors", optimizer_.state()}};
-  }
+  std::vector<TensorFile> files() const { return checkpoint_files(*model_, optimizer_, {}); }
 
  private:
   HybridStreamModel model_;
@@ -75,10 +73,18 @@ class Training {
 };
 
 struct Costs {
+  double preparation = 0;           // seconds until the memory for the copies was there
   std::vector<double> undisturbed;  // seconds of the steps while nothing was written
   std::vector<double> waits;        // of each checkpoint: how long the step's thread was held up
   std::vector<double> slowdowns;    // how much longer the steps during the write took, all together
   std::vector<double> writes;       // until the checkpoint was on the disk
+
+  /// Of each checkpoint: what it cost in all. Chance may make the steps beside one quicker.
+  std::vector<double> each() const {
+    std::vector<double> sums = waits;
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += slowdowns[i];
+    return sums;
+  }
 };
 
 /// Trains `interval` steps from one checkpoint to the next.
@@ -90,6 +96,8 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
   };
   CheckpointWriter writer(store, !arguments.foreground);
   Costs costs;
+  costs.preparation = timed([&] { writer.prepare(training.files()); });
+  for (int i = 0; i < 2; ++i) training.step();
   std::vector<std::vector<double>> disturbed;
   for (int64_t i = 0; i < arguments.checkpoints; ++i) {
     const auto start = Clock::now();
@@ -132,16 +140,14 @@ void run_checkpoint(const Arguments& arguments) {
     }
   } removal{folder};
 
-  for (int i = 0; i < 2; ++i) training.step();
   Costs costs = measure(arguments, training, store);
   uint64_t bytes = 0;
   for (const auto& file : training.files()) {
     for (const auto& [name, tensor] : file.tensors) bytes += tensor.nbytes();
   }
-  const double first_wait = costs.waits.front();  // the copy's memory is new then
-  if (costs.waits.size() > 1) costs.waits.erase(costs.waits.begin());
   const double step = median(costs.undisturbed);
-  const double cost = median(costs.waits) + std::max(0.0, median(costs.slowdowns));
+  const std::vector<double> each = costs.each();
+  const double cost = median(each);
   const Json line = {{"bench", "checkpoint"},
                      {"impl", arguments.foreground ? "foreground" : "background"},
                      {"batch", arguments.batch},
@@ -149,13 +155,15 @@ void run_checkpoint(const Arguments& arguments) {
                      {"megabytes", static_cast<double>(bytes) / 1e6},
                      {"checkpoints", arguments.checkpoints},
                      {"step_seconds", step},
-                     {"first_wait_seconds", first_wait},
+                     {"prepare_seconds", costs.preparation},
                      {"wait_seconds", median(costs.waits)},
                      {"slowdown_seconds", median(costs.slowdowns)},
-                     {"mean_slowdown_seconds", mean(costs.slowdowns)},
                      {"write_seconds", costs.writes.empty() ? Json() : Json(median(costs.writes))},
                      {"cost_seconds", cost},
                      {"cost_in_steps", cost / step},
+                     {"first_cost_in_steps", each.front() / step},
+                     {"most_cost_in_steps", *std::ranges::max_element(each) / step},
+                     {"mean_cost_in_steps", mean(each) / step},
                      {"seconds_between_for_2_percent", cost / kShare},
                      {"steps_between_for_2_percent", std::ceil(cost / kShare / step)},
                      {"peak_rss_mb", peak_memory()}};

@@ -53,6 +53,11 @@ class CheckpointStore {
   /// read-only; what is known not to fit is not begun.
   void save(int64_t step, const std::vector<TensorFile>& files, const Json& state) const;
 
+  /// The same of files that `write` makes in the folder it is given; it returns the block checksum of each by its name.
+  /// `bytes`: what they take.
+  using WriteFiles = std::function<std::map<std::string, uint64_t>(const std::filesystem::path& folder)>;
+  void save_with(int64_t step, uint64_t bytes, const WriteFiles& write, const Json& state) const;
+
   /// Removes all but the newest `keep_last` and the best.
   void prune(int64_t keep_last) const;
 

@@ -14,24 +14,31 @@
 #include <thread>
 #include <vector>
 
+#include "capture/tensor/safetensors_image.h"
 #include "capture/train/checkpoint.h"
 
 namespace capture {
 
-/// A copy of tensors in host memory that is used again for the next one: page-locked where they are on a GPU, whose
-/// stream makes the copy while the host goes on.
+/// A copy of files' tensors in host memory, which is used again for the next one. Where they are on a GPU, that makes
+/// the copy while the host goes on.
 class Snapshot {
  public:
+  struct File {
+    std::string name;
+    SafetensorsImage image;
+  };
+
+  /// Takes the memory that a copy of these will need.
+  void prepare(const std::vector<TensorFile>& files);
+
   /// Tensors may change as soon as it returns (on a GPU: by work queued after it).
   void take(const std::vector<TensorFile>& files);
 
   /// The copy, complete.
-  const std::vector<TensorFile>& files();
+  const std::vector<File>& files();
 
  private:
-  at::Tensor buffer_for(const at::Tensor& source, size_t file, size_t tensor) const;
-
-  std::vector<TensorFile> files_;
+  std::vector<File> files_;
   std::optional<c10::Event> copied_;  // where a GPU makes the copy
 };
 
@@ -64,6 +71,10 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
+  /// Takes the memory for copies of such files now, and not from the step that the first save follows. UserError when
+  /// there is none.
+  void prepare(const std::vector<TensorFile>& files);
+
   /// Waits for the save before, if it is not done yet.
   void save(CheckpointJob job);
 
@@ -83,6 +94,7 @@ class CheckpointWriter {
 
  private:
   void write(const CheckpointJob& job);
+  void save_snapshot(const CheckpointJob& job);
 
   const CheckpointStore& store_;
   const bool in_background_;

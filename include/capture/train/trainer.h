@@ -41,6 +41,10 @@ RunLength length_of(const TrainConfig& config, int64_t training_samples, int64_t
 /// A model's parameters under their full names, in its own order.
 NamedTensors named_parameters_of(const HybridStreamModelImpl& model);
 
+/// The files of a checkpoint, and the tensors in them.
+std::vector<TensorFile> checkpoint_files(const HybridStreamModelImpl& model, const Optimizer& optimizer,
+                                         const std::optional<WeightAverage>& average);
+
 /// Why a run ended.
 enum class RunEnd {
   complete,    ///< all steps are done
@@ -129,6 +133,7 @@ class Trainer {
   int64_t checkpoint_bytes() const;
   /// All processes call it at the same step.
   void save(bool is_best);
+  std::vector<TensorFile> files() const { return checkpoint_files(*model_, optimizer_, average_); }
   void begin_save(CheckpointWriter& writer, bool is_best);  // on rank 0
   /// What is done is not to be lost with a measurement that failed, here or elsewhere, for this reason.
   void save_unmeasured(const std::string& reason);
