@@ -183,7 +183,8 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && errno == EINVAL && bypasses_cache_) {
+    // EFAULT: memory that a driver has mapped, which the kernel does not hold for a disk.
+    if (put < 0 && (errno == EINVAL || errno == EFAULT) && bypasses_cache_) {
       bypass_cache(false);
       continue;
     }

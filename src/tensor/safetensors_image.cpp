@@ -19,12 +19,9 @@ namespace {
 
 constexpr size_t kPage = 4096;  // of memory that is no huge one, and what writing past the page cache is aligned to
 constexpr size_t kTouch = size_t{2} << 20;
-/// The kernel holds so much memory for the disk at a time. A smaller file goes through the page cache.
+/// Bytes of one write past the page cache, which the kernel holds in memory while it lasts. A smaller file goes through
+/// the cache.
 constexpr size_t kWrite = size_t{16} << 20;
-
-size_t round_up(size_t bytes, size_t to) {
-  return (bytes + to - 1) / to * to;
-}
 
 bool any_on_gpu(const SafetensorsImage::Tensors& tensors) {
   return std::ranges::any_of(tensors, [](const auto& named) { return !named.second.is_cpu(); });
@@ -60,7 +57,7 @@ at::Tensor take_memory(size_t bytes, bool pinned) {
 SafetensorsImage::SafetensorsImage(const Tensors& tensors, const Metadata& metadata)
     : layout_(std::make_unique<SafetensorsLayout>(tensors, metadata)),
       on_gpu_(any_on_gpu(tensors)),
-      memory_(take_memory(round_up(layout_->bytes, kPage), on_gpu_)) {}
+      memory_(take_memory(layout_->bytes, on_gpu_)) {}
 
 SafetensorsImage::~SafetensorsImage() = default;
 SafetensorsImage::SafetensorsImage(SafetensorsImage&&) noexcept = default;

@@ -28,6 +28,9 @@ constexpr int64_t kFormat = 3;
 /// In which checksums were checksum() of the files.
 constexpr int64_t kFormatWithoutBlocks = 2;
 
+/// Threads that verify a file. More bring little, and a machine's cores may not be all ours.
+constexpr size_t kMostReaders = 8;
+
 /// state.json and the headers of the others: far more than they take.
 constexpr uint64_t kHeaderBytes = uint64_t{4} << 20;
 
@@ -53,7 +56,8 @@ void require_file(const fs::path& path) {
 std::string checksum_of(const fs::path& path, int64_t format) {
   require_file(path);
   const MappedFile file(path);
-  return to_hex(format == kFormatWithoutBlocks ? checksum(file.bytes()) : block_checksum(file.bytes(), core_count()));
+  return to_hex(format == kFormatWithoutBlocks ? checksum(file.bytes())
+                                               : block_checksum(file.bytes(), std::min(core_count(), kMostReaders)));
 }
 
 /// Filling a disk to its last byte would also stop everybody else who writes to it.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "capture/base/error.h"
+#include "capture/base/memory.h"
 #include "capture/base/sentence.h"
 
 namespace capture {
@@ -27,16 +28,37 @@ c10::Stream stream_of(at::Device gpu) {
   return c10::impl::VirtualGuardImpl(gpu.type()).getStream(gpu);
 }
 
+[[noreturn]] void refuse_copy(uint64_t bytes) {
+  throw UserError(
+      {.what = "there is no memory for the copy of weights and moments that checkpoints are written from, " +
+               std::to_string(bytes >> 20) + " MiB for one of its files",
+       .where = "this machine",
+       .hint = "set trainer.checkpoint_in_background to false, then run again with --resume auto"});
+}
+
+SafetensorsImage make_image(const TensorFile& file) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : file.tensors) bytes += tensor.nbytes();
+  // The system promises more than it has, and ends a process that takes it at its word.
+  const auto available = static_cast<uint64_t>(available_memory());
+  if (available > 0 && bytes > available) refuse_copy(bytes);
+  try {
+    return SafetensorsImage(file.tensors, file.metadata);
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
+    refuse_copy(bytes);
+  }
+}
+
 }  // namespace
 
 void Snapshot::prepare(const std::vector<TensorFile>& files) {
   for (size_t i = 0; i < files.size(); ++i) {
-    const auto& [name, tensors, metadata] = files[i];
-    if (i < files_.size() && files_[i].image.fits(tensors, metadata)) {
-      files_[i].name = name;
+    if (i < files_.size() && files_[i].image.fits(files[i].tensors, files[i].metadata)) {
+      files_[i].name = files[i].name;
     } else {
       files_.erase(files_.begin() + static_cast<ptrdiff_t>(i), files_.end());  // before more memory is taken
-      files_.push_back({name, SafetensorsImage(tensors, metadata)});
+      files_.push_back({files[i].name, make_image(files[i])});
     }
   }
   files_.erase(files_.begin() + static_cast<ptrdiff_t>(files.size()), files_.end());
@@ -64,16 +86,8 @@ const std::vector<Snapshot::File>& Snapshot::files() {
 CheckpointWriter::~CheckpointWriter() = default;  // joins the thread
 
 void CheckpointWriter::prepare(const std::vector<TensorFile>& files) {
-  if (!in_background_) return;
-  wait();
-  try {
-    snapshot_.prepare(files);
-  } catch (const std::exception& error) {
-    if (!is_out_of_memory(error)) throw;
-    throw UserError({.what = "there is no memory for the copy of weights and moments that a checkpoint is written from",
-                     .where = "this machine",
-                     .hint = "set trainer.checkpoint_in_background to false"});
-  }
+  // A save that was begun has taken the memory, and may still need what is in it.
+  if (in_background_ && !thread_.joinable()) snapshot_.prepare(files);
 }
 
 void CheckpointWriter::save(CheckpointJob job) {

@@ -32,6 +32,7 @@ SafetensorsImage::Tensors odd_tensors(int64_t large, at::Device device = at::kCP
                                        {"flags", at::ones({5}, at::kBool)},
                                        {"last", at::ones({0}, at::kBool)}};
   for (auto& [name, tensor] : tensors) tensor = tensor.to(device);
+  tensors.push_back({"trained", at::ones({3, 5}, device).requires_grad_()});
   return tensors;
 }
 

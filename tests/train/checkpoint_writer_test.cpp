@@ -151,6 +151,36 @@ TEST(Snapshot, UsesItsMemoryAgain) {
   EXPECT_EQ(snapshot.files().size(), 1U);
 }
 
+TEST(Snapshot, SaysWhatToDoWhereThereIsNoMemoryForIt) {
+  const testing::Folder run;
+  const CheckpointStore store(run.path("checkpoints"));
+  CheckpointWriter writer(store, true);
+  // More than there is, and more than can be asked for.
+  for (const int64_t numbers : {int64_t{1} << 44, int64_t{1} << 50}) {
+    const std::vector<TensorFile> vast = {{"model.safetensors", {{"w", at::zeros({1}).expand({numbers})}}}};
+    const auto said = testing::error_of([&] { writer.prepare(vast); });
+    EXPECT_THAT(said, HasSubstr("no memory for the copy of weights and moments"));
+    EXPECT_THAT(said, HasSubstr("set trainer.checkpoint_in_background to false"));
+    EXPECT_EQ(testing::error_of([&] { writer.save({.step = 1, .files = vast}); }), said) << "also at the first save";
+  }
+  EXPECT_TRUE(store.steps().empty());
+}
+
+TEST(CheckpointWriter, PreparingWaitsForNoSave) {
+  const testing::Folder run;
+  const CheckpointStore store(run.path("checkpoints"));
+  const std::vector<TensorFile> files = {{"model.safetensors", {{"w", at::ones({3000})}}},
+                                         {"optimizer.safetensors", {{"m", at::ones({3000})}}}};
+  std::latch disk(1);
+  CheckpointWriter writer(store, true);
+  writer.save({.step = 1, .files = files, .first = [&] { disk.wait(); }});
+  writer.prepare(files);
+  EXPECT_TRUE(writer.is_busy());
+  disk.count_down();
+  writer.wait();
+  EXPECT_THAT(store.steps(), ElementsAre(1));
+}
+
 TEST(Snapshot, OfAGpuIsQueuedBehindItsWork_CUDA) {
   const at::Device gpu = parse_device("auto");
   if (!gpu.is_cuda()) GTEST_SKIP() << "no GPU";

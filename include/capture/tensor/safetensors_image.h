@@ -51,7 +51,7 @@ class SafetensorsImage {
 
   std::unique_ptr<const SafetensorsLayout> layout_;
   bool on_gpu_;
-  at::Tensor memory_;                // the file's bytes, and what is missing in the last page
+  at::Tensor memory_;                // the file's bytes
   std::vector<uint64_t> checksums_;  // of its blocks (block_checksum.h), where a CPU made the copy
 };
 

@@ -28,7 +28,7 @@ class Snapshot {
     SafetensorsImage image;
   };
 
-  /// Takes the memory that a copy of these will need.
+  /// Takes the memory that a copy of these will need. UserError when there is none.
   void prepare(const std::vector<TensorFile>& files);
 
   /// Tensors may change as soon as it returns (on a GPU: by work queued after it).
@@ -61,7 +61,8 @@ class CheckpointWriter {
     std::string what;
   };
 
-  /// In the background, a save costs its caller the copy of the tensors alone, and their size in host memory. In the
+  /// In the background, a save costs its caller the copy of the tensors alone, and their size in host memory (on a GPU
+  /// page-locked, for which LibTorch rounds each file's size up to a power of two). In the
   /// foreground it needs no copy: its caller waits until it is written before the tensors change. `store` must outlive
   /// the writer.
   CheckpointWriter(const CheckpointStore& store, bool in_background) : store_(store), in_background_(in_background) {}
@@ -71,8 +72,8 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// Takes the memory for copies of such files now, and not from the step that the first save follows. UserError when
-  /// there is none.
+  /// Takes the memory for copies of such files now, and not from the step that the first save follows; waits for
+  /// nothing. UserError, as from that save, when there is none.
   void prepare(const std::vector<TensorFile>& files);
 
   /// Waits for the save before, if it is not done yet.
