@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdint>
@@ -49,10 +50,18 @@ std::string_view file_at(uintptr_t address, std::array<char, 4096>& line) {
   return found;
 }
 
+std::atomic_flag explaining;
+
 void on_bus_error(int, siginfo_t* info, void*) {
+  // Several threads may read the file. One explains, and ends the process.
+  while (explaining.test_and_set()) ::usleep(1000);
   std::array<char, 4096> line{};
   const std::string_view file = file_at(reinterpret_cast<uintptr_t>(info->si_addr), line);
-  if (file.empty()) return;  // no file's fault: it happens again at once, and ends the process by the signal
+  if (file.empty()) {  // no file's fault: it happens again at once, and ends the process by the signal
+    std::signal(SIGBUS, SIG_DFL);
+    explaining.clear();
+    return;
+  }
   say(program_name.data());
   say(": ");
   say(file);
@@ -67,7 +76,7 @@ void explain_lost_files(std::string_view program) {
   std::copy_n(program.data(), std::min(program.size(), program_name.size() - 1), program_name.data());
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
-  action.sa_flags = SA_SIGINFO | SA_RESETHAND;
+  action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGBUS, &action, nullptr);
 }
 

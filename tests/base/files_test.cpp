@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "capture/base/block_checksum.h"
 #include "capture/base/bulk_file.h"
 #include "capture/base/lost_file.h"
 #include "common/small_disk.h"
@@ -242,6 +243,22 @@ TEST(LostFile, IsNamedWhereTheSystemWouldKillWithoutAWord) {
     std::fprintf(stderr, "%d", static_cast<int>(file.bytes()[5000]));
   };
   EXPECT_EXIT(read_what_is_gone(), ::testing::ExitedWithCode(1), "^program: /.*/mapped: the file was shortened");
+}
+
+TEST(LostFile, IsNamedOnceWhereSeveralThreadsReadIt) {
+  const Folder folder;
+  const auto path = folder.path("mapped");
+  write_file(path, "");
+  const auto read_what_is_gone = [&] {
+    explain_lost_files("program");
+    std::filesystem::resize_file(path, uint64_t{256} << 20);
+    const MappedFile file(path);
+    std::filesystem::resize_file(path, 0);
+    block_checksum(file.bytes(), 8);
+  };
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EXIT(read_what_is_gone(), ::testing::ExitedWithCode(1), "^program: /.*/mapped: the file was shortened.*\n$");
+  }
 }
 
 }  // namespace
