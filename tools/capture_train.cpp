@@ -1,5 +1,8 @@
 // capture_train: pretrains a model on shards of image-title pairs.
+#include <sys/prctl.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 
 #include "capture/base/config.h"
@@ -166,6 +169,8 @@ int main(int argc, char** argv) {
       return;
     }
     const auto context = capture::read_process_context();
+    // torchrun's agent: without it nobody would start this process again, or end it.
+    if (context.store_is_served) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (context.rank > 0) {
       const std::string name = "rank " + std::to_string(context.rank);
       capture::log_quietly_as(name);

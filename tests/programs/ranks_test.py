@@ -19,6 +19,8 @@ BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
 TORCHRUN = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "capture/torch-2.11.0/bin/torchrun"
 PAIRS, BATCH = 29, 8  # an epoch's last batch is one of 5 pairs, for 2 and 4 ranks too
 
+STEADY = ["schedule.type=constant", "schedule.warmup_fraction=0"]  # not a matter of how many steps are asked for
+
 
 def setUpModule():
     global DATA
@@ -80,13 +82,26 @@ class RanksCase(unittest.TestCase):
                                    env=self.environment)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
+        self.until_step(process, output, steps)
+        return process, self.ids(output, ranks)
+
+    def until_step(self, process, output, step):
         metrics = self.folder / output / "metrics.jsonl"
         deadline = time.monotonic() + 60
-        while not (metrics.exists() and f'{{"step":{steps},' in metrics.read_text()):
+        while not (metrics.exists() and f'{{"step":{step},' in metrics.read_text()):
             self.assertIsNone(process.poll())
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
-        return process, [int(re.search(r"is process (\d+)", self.log(output, rank)).group(1)) for rank in range(ranks)]
+
+    def ids(self, output, ranks):
+        """The process of each rank that was started last."""
+        return [int(re.findall(r"is process (\d+)", self.log(output, rank))[-1]) for rank in range(ranks)]
+
+    def until_gone(self, ids):
+        deadline = time.monotonic() + 60
+        while any(pathlib.Path(f"/proc/{number}").exists() for number in ids):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
 
     def log(self, output, rank):
         return (self.folder / output / ("log.txt" if rank == 0 else f"log.rank{rank}.txt")).read_text()
@@ -101,7 +116,7 @@ class RanksCase(unittest.TestCase):
     def assertSameNumbers(self, one, other):
         for mine, yours in zip(self.losses(one), self.losses(other), strict=True):
             for a, b in zip(mine, yours):
-                self.assertAlmostEqual(a, b, delta=2e-6 * max(abs(a), 1))
+                self.assertAlmostEqual(a, b, delta=1e-6 * abs(a))
         weights, others = (tensors(self.folder / name / "checkpoints/step_20/model.safetensors") for name in (one, other))
         whole = norm([norm(numbers) for numbers in weights.values()])
         apart = norm([norm([a - b for a, b in zip(weights[name], others[name], strict=True)]) for name in weights])
@@ -116,28 +131,80 @@ class Numbers(RanksCase):
         self.assertEqual(self.files("two"), sorted([*self.files("one"), "log.rank1.txt"]))
         self.assertIn("rank 1 of 2 is process", self.log("two", 1))
         self.assertNotIn("rank 1", done.stderr)
-        steady = ["schedule.type=constant", "schedule.warmup_fraction=0",  # not a matter of how many steps are asked for
-                  "loader.bucket_batches=3"]
         for steps, ranks in [(5, 1), (10, 2), (20, 4)]:
-            self.train("changing", ranks, f"trainer.steps={steps}", *steady, resume="auto")
-        self.train("steady", 1, *steady)
+            self.train("changing", ranks, f"trainer.steps={steps}", *STEADY, "loader.bucket_batches=3", resume="auto")
+        self.train("steady", 1, *STEADY, "loader.bucket_batches=3")
         self.assertSameNumbers("steady", "changing")
 
-    @unittest.skipUnless(TORCHRUN.exists(), "torchrun is not in the cached wheel")
-    def test_torchrun_starts_it(self):
-        self.train("one", 1)
-        cache = TORCHRUN.parent.parent
+    def test_so_they_do_without_the_contrast_and_with_several_batches_a_step(self):
+        for name, settings in [("alone", ["objective.contrastive=0"]), ("divided", ["trainer.accumulation=2"]),
+                               ("both", ["objective.contrastive=0", "trainer.accumulation=2"])]:
+            self.train(f"{name}_1", 1, *settings)
+            for ranks in (2, 4):
+                with self.subTest(name, ranks=ranks):
+                    self.train(f"{name}_{ranks}", ranks, *settings)
+                    self.assertSameNumbers(f"{name}_1", f"{name}_{ranks}")
+
+    def test_slurm_starts_it_and_starts_it_again(self):
+        job = {"SLURM_NTASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "SLURM_JOB_ID": str(os.getpid())}
+        for restarts, steps in [(0, 7), (1, 20)]:
+            command = self.command("two", 1, f"loader.batch_size={BATCH // 2}", f"trainer.steps={steps}", *STEADY, resume="auto")
+            tasks = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
+                                      env={**self.environment, **job, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
+                                           **({"SLURM_RESTART_COUNT": str(restarts)} if restarts else {})}) for rank in range(2)]
+            said = [task.communicate(timeout=60)[1] for task in tasks]
+            self.assertEqual([task.returncode for task in tasks], [0, 0], said)
+        self.train("steady", 1, *STEADY)
+        self.assertSameNumbers("steady", "two")
+
+
+@unittest.skipUnless(TORCHRUN.exists(), "torchrun is not in the cached wheel")
+class Torchrun(RanksCase):
+    def launch(self, output, *settings, restarts=0):
         # What --standalone does, on a machine that need not know the name localhost.
         here = ["--nnodes", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1",
-                "--log-dir", str(self.folder / "torchrun")]
+                "--max-restarts", str(restarts), "--monitor-interval", "0.1", "--log-dir", str(self.folder / "torchrun")]
         command = ["python3", "-m", "torch.distributed.run", "--no-python", *here, "--nproc-per-node", "2",
-                   *self.command("two", 1, f"loader.batch_size={BATCH // 2}")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120,
-                              env={**self.environment, "PYTHONPATH": str(cache)})
-        self.assertEqual(done.returncode, 0, done.stderr)
+                   *self.command(output, 1, f"loader.batch_size={BATCH // 2}", *settings, resume="auto")]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   env={**self.environment, "PYTHONPATH": str(TORCHRUN.parent.parent)})
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def must_end_well(self, process):
+        _, said = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, said)
+
+    def test_starts_it(self):
+        self.train("one", 1)
+        self.must_end_well(self.launch("two"))
         self.assertSameNumbers("one", "two")
 
+    def test_starts_all_again_where_one_is_lost_and_they_go_on(self):
+        long = ["trainer.steps=400", "trainer.checkpoint_interval=20", "trainer.keep_last=99"]
+        self.must_end_well(self.launch("whole", *long))
+        process = self.launch("lost", *long, restarts=1)
+        self.until_step(process, "lost", 50)
+        ids = self.ids("lost", 2)
+        os.kill(ids[1], signal.SIGKILL)
+        self.must_end_well(process)
+        self.assertTrue(set(ids).isdisjoint(self.ids("lost", 2)))
+        self.assertEqual(self.losses("whole"), self.losses("lost"))
+        last = "checkpoints/step_400/model.safetensors"
+        self.assertEqual((self.folder / "whole" / last).read_bytes(), (self.folder / "lost" / last).read_bytes())
 
+    def test_ranks_end_with_their_agent(self):
+        process = self.launch("run", "trainer.steps=1000000", "trainer.checkpoint_interval=5")
+        self.until_step(process, "run", 12)
+        ids = self.ids("run", 2)
+        process.kill()
+        self.until_gone(ids)
+        last = json.loads((self.folder / "run/metrics.jsonl").read_text().splitlines()[-1])["step"]
+        self.assertTrue((self.folder / f"run/checkpoints/step_{last}").exists())
+
+
+class Cores(RanksCase):
     def test_bound_ranks_keep_to_cores_of_their_own(self):
         cores = sorted(os.sched_getaffinity(0))
         process, ids = self.start("bound", 2, 3, "distributed.bind_cores=true")
@@ -334,10 +401,7 @@ __attribute__((destructor)) static void hang(void) {{
         process, ids = self.start("run", 2, 3)
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 60
-        while any(pathlib.Path(f"/proc/{number}").exists() for number in ids):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
+        self.until_gone(ids)
         self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
 
 
