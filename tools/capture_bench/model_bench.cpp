@@ -101,8 +101,10 @@ struct Bench {
         runtime(tune_cpu_runtime(given.threads)),
         device(parse_device(given.device)),
         copier(device),
-        model(configured_model(given.config), 42),
-        host(batch_of(synthetic_batch(model->options(), given.batch, given.lengths, 42), given.padded)) {
+        model(configured_model(given.config), 42) {
+    SyntheticBatch made = synthetic_batch(model->options(), given.batch, given.lengths, 42);
+    holds = description_of(made);
+    host = batch_of(std::move(made), given.padded);
     model->recompute(given.recompute);
     model->to(device);
     if (device.is_cuda()) pin(host);
@@ -154,6 +156,7 @@ struct Bench {
                  {"dtype", arguments.precision == Precision::float32 ? "fp32" : "bf16"},
                  {"lengths", arguments.lengths == TitleLengths::full ? "full" : "product1m"},
                  {"batches", host.packed ? "packed" : "padded"},
+                 {"holds", holds},
                  {"parameters", parameter_count(model->options())},
                  {"official_parameters", official_parameter_count(model->options())},
                  {"steps", arguments.steps},
@@ -175,6 +178,7 @@ struct Bench {
   at::Device device;
   BatchCopier copier;
   HybridStreamModel model;
+  Json holds;
   Batch host;
   Batch batch;  ///< on the device
 };
