@@ -319,6 +319,23 @@ class LongRuns(unittest.TestCase):
         self.assertEqual(report.name, f"step_{told['step']}.json")
         self.assertEqual([len(batch) for batch in told["batches"]], [8])
 
+    def test_so_it_is_on_several_processes(self):
+        # Without shuffling the two take turns. Whose pair gives the number says so, and which pair it is.
+        for sample in (0, 1):
+            with self.subTest(sample=sample):
+                name = f"bad_of_two_{sample}"
+                data = self.spoiled("train", sample)
+                done = self.must_train(name, "--launch", 2, "--set", f'data.train=["{data}"]', "--set", "loader.shuffle=false",
+                                       "--set", "trainer.steps=2")
+                reports = {path.name: json.loads(path.read_text()) for path in (self.home / name / "bad_steps").iterdir()}
+                own = "step_1.rank1.json" if sample == 1 else "step_1.json"
+                culprit = f"{sample:09}"
+                self.assertEqual([pair[-9:] for pair in reports[own]["pairs_that_give_it"]], [culprit], reports)
+                self.assertTrue(all(not report["pairs_that_give_it"] for name, report in reports.items() if name != own))
+                said = (self.home / name / ("log.rank1.txt" if sample == 1 else "log.txt")).read_text()
+                self.assertRegex(said, rf"step 1: the first number that is not finite is in .*{culprit}")
+                self.assertEqual([line["skipped"] for line in self.lines(name) if "skipped" in line], [1, 0], done.stderr)
+
     def test_contradictions_are_refused(self):
         for parts, settings in [
             (("evaluation.queries", "gallery"), ['evaluation.gallery=["x"]']),

@@ -74,6 +74,11 @@ class Tuning(TrainCase):
         rows, said = self.rows("--memory", (two + 2) / 1024)
         self.assertIn(f"largest: {rows[-1][0]} (a batch of {2 * rows[-1][0]} would need about 0.", said)
 
+    def test_the_copy_that_checkpoints_are_written_from_counts(self):
+        wide = ["--set", "model.text.feed_forward=40000", "--set", "model.image.feed_forward=40000"]  # 10 MiB, three times
+        peaks = [self.rows(*wide, "--set", f"trainer.checkpoint_in_background={way}")[0][0][1] for way in ("true", "false")]
+        self.assertGreater(peaks[0], peaks[1] + 15)
+
     def test_a_model_too_large_for_the_memory_is_refused(self):
         done = self.find("--memory", 0.05)  # less than LibTorch alone takes
         self.refused(done, "not even one pair a batch fits into the memory of cpu: it takes 0.", "and 0.05 GiB may be used")

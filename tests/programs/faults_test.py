@@ -173,6 +173,19 @@ class ProcessesDie(Case):
         self.start(2, "--resume", "auto").must_finish()
         self.assertSameRun(WHOLE.output, self.output)
 
+    def test_many_give_it_up_together_and_in_time(self):
+        timeout = 6
+        processes = self.start(4, "--set", f"distributed.timeout_seconds={timeout}", "--set", "loader.batch_size=2")
+        processes.until_step(12)
+        processes.send(signal.SIGSTOP, 2)
+        stopped = time.monotonic()
+        self.assertClear(processes, 0, 1, 3)
+        self.assertLess(time.monotonic() - stopped, timeout + 30)
+        for survivor in (0, 1, 3):
+            self.assertIn("rank 2 of 4 hangs or is cut off", processes.said(survivor))
+        processes.end()
+        self.start(2, "--resume", "auto").must_finish()
+
     def test_so_it_is_with_the_engine_of_c10d_whose_bits_are_the_same(self):
         engine = ["--resume", "auto", "--set", "distributed.reducer=c10d", "--set", "distributed.timeout_seconds=6"]
         for step, number, victim, survivor in [(12, signal.SIGKILL, 1, 0), (30, signal.SIGKILL, 0, 1), (50, signal.SIGSTOP, 1, 0)]:
@@ -259,6 +272,22 @@ class Disks(Case):
         self.limit(processes, resource.RLIM_INFINITY)
         processes.must_finish()
         self.assertSameRun(WHOLE.output, self.output)
+
+    def test_nor_does_one_that_is_full_in_the_middle_of_a_checkpoint(self):
+        whole = WHOLE.output / "checkpoints/step_80"
+        sizes = [(whole / name).stat().st_size for name in ("model.safetensors", "optimizer.safetensors")]
+        for way in ("true", "false"):
+            with self.subTest(in_background=way):
+                shutil.rmtree(self.output, ignore_errors=True)
+                processes = self.start(2, "--set", f"trainer.checkpoint_in_background={way}")
+                processes.until_step(12)
+                self.limit(processes, sum(sizes) // 2)  # the first file fits, the second does not
+                processes.until(lambda: processes.said(0).count("no checkpoint of step") >= 2)
+                self.assertRegex(processes.said(0), "no checkpoint of step.*optimizer.safetensors")
+                self.limit(processes, resource.RLIM_INFINITY)
+                processes.must_finish()
+                self.assertSameRun(WHOLE.output, self.output)
+                self.assertEqual(list((self.output / "checkpoints").glob("*.writing")), [])
 
     def test_a_disk_that_stays_full_ends_the_run_with_what_was_there(self):
         processes = self.start()
@@ -370,6 +399,15 @@ class SlowDisks(Case):
                 self.assertTrue((run.output / "checkpoints/step_4").exists())
         self.assertIn("step 4: waiting for the checkpoint before to reach the disk", background.said(0))
         self.assertEqual(self.metrics(background.output), self.metrics(foreground.output))
+
+    def test_nor_do_steps_that_follow_a_measurement_that_was_left_undone(self):
+        measured = ["--set", "trainer.validation_interval=1"]
+        processes = self.start(2, *self.SHORT, *measured, "--set", "trainer.time_limit=1e-6")
+        self.assertEqual(processes.codes(), [124, 124], processes.all_said())
+        slow = self.start_slowly(self.output, "/checkpoints/step_1.writing/optimizer.safetensors", *measured, "--resume", "auto",
+                                 "--set", "distributed.timeout_seconds=5")
+        slow.must_finish()
+        self.assertEqual([line["step"] for line in self.metrics(self.output) if "validation" in line], [1, 2, 3, 4])
 
     def test_a_deadline_does_not_wait_for_the_disk(self):
         processes = self.start_slowly(self.output, "/checkpoints/step_2.writing/optimizer", *self.IN_FOREGROUND, "--set",

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <thread>
 
 #include "bench.h"
 #include "capture/base/error.h"
@@ -99,6 +100,8 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
   costs.preparation = timed([&] { writer.prepare(training.files()); });
   for (int i = 0; i < 2; ++i) training.step();
   std::vector<std::vector<double>> disturbed;
+  costs.writes.reserve(static_cast<size_t>(arguments.checkpoints));  // they stay where they are for
+  std::vector<std::jthread> clocks;
   for (int64_t i = 0; i < arguments.checkpoints; ++i) {
     const auto start = Clock::now();
     costs.waits.push_back(timed([&] {
@@ -106,15 +109,20 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
       if (arguments.foreground) writer.wait();
     }));
     std::vector<double>& during = disturbed.emplace_back();
-    if (arguments.foreground) costs.writes.push_back(costs.waits.back());
+    double& written = costs.writes.emplace_back();
+    clocks.emplace_back([&writer, &written, start] {
+      while (!writer.wait_for(std::chrono::hours(1))) {
+      }
+      written = seconds_since(start);
+    });
     for (int64_t step = 0; step < arguments.interval; ++step) {
       const bool was_busy = writer.is_busy();
       const double seconds = timed([&] { training.step(); });
       (was_busy ? during : costs.undisturbed).push_back(seconds);
-      if (was_busy && !writer.is_busy()) costs.writes.push_back(seconds_since(start));
     }
     if (const auto failure = writer.take_failure()) throw UserError({.what = failure->what});
   }
+  clocks.clear();
   if (costs.undisturbed.empty()) {
     throw UserError({.what = "every step fell into the writing of a checkpoint", .hint = "raise --interval"});
   }
@@ -158,7 +166,7 @@ void run_checkpoint(const Arguments& arguments) {
                      {"prepare_seconds", costs.preparation},
                      {"wait_seconds", median(costs.waits)},
                      {"slowdown_seconds", median(costs.slowdowns)},
-                     {"write_seconds", costs.writes.empty() ? Json() : Json(median(costs.writes))},
+                     {"write_seconds", median(costs.writes)},
                      {"cost_seconds", cost},
                      {"cost_in_steps", cost / step},
                      {"first_cost_in_steps", each.front() / step},
