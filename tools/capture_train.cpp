@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "capture/base/config.h"
 #include "capture/base/error.h"
@@ -168,9 +169,10 @@ int main(int argc, char** argv) {
           capture::launch({arguments.launch, {argv, argv + argc}, request.output, std::chrono::seconds(patience)});
       return;
     }
+    // Without torchrun's agent nobody would end this process, or start it again. Not SIGTERM, of which a second one
+    // ends it before its checkpoint.
+    if (std::getenv("TORCHELASTIC_RUN_ID") != nullptr) ::prctl(PR_SET_PDEATHSIG, SIGUSR1);
     const auto context = capture::read_process_context();
-    // torchrun's agent: without it nobody would start this process again, or end it.
-    if (context.store_is_served) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (context.rank > 0) {
       const std::string name = "rank " + std::to_string(context.rank);
       capture::log_quietly_as(name);

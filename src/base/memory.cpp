@@ -62,9 +62,11 @@ int64_t available_memory(const fs::path& system) {
   for (;;) {
     const fs::path folder = mount / group;
     if (const auto limit = number_in(folder / "memory.max")) {
-      // Pages of files that nobody read lately count as used, and are given up when memory is asked for.
-      const int64_t used = number_in(folder / "memory.current").value_or(0) -
-                           number_after(folder / "memory.stat", "inactive_file").value_or(0);
+      // What is kept of files counts as used, and is given up when memory is asked for.
+      int64_t used = number_in(folder / "memory.current").value_or(0);
+      for (const char* kept : {"inactive_file", "active_file", "slab_reclaimable"}) {
+        used -= number_after(folder / "memory.stat", kept).value_or(0);
+      }
       available = std::min(available, std::max(*limit - used, int64_t{0}));
     }
     if (group.empty()) return available;

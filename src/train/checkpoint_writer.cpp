@@ -4,9 +4,11 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <bit>
 #include <utility>
 
 #include "capture/base/error.h"
+#include "capture/base/log.h"
 #include "capture/base/memory.h"
 #include "capture/base/sentence.h"
 
@@ -28,25 +30,28 @@ c10::Stream stream_of(at::Device gpu) {
   return c10::impl::VirtualGuardImpl(gpu.type()).getStream(gpu);
 }
 
-[[noreturn]] void refuse_copy(uint64_t bytes) {
-  throw UserError(
-      {.what = "there is no memory for the copy of weights and moments that checkpoints are written from, " +
-               std::to_string(bytes >> 20) + " MiB for one of its files",
-       .where = "this machine",
-       .hint = "set trainer.checkpoint_in_background to false, then run again with --resume auto"});
-}
-
 SafetensorsImage make_image(const TensorFile& file) {
+  constexpr const char* kHint = "set trainer.checkpoint_in_background to false";
   uint64_t bytes = 0;
-  for (const auto& [name, tensor] : file.tensors) bytes += tensor.nbytes();
-  // The system promises more than it has, and ends a process that takes it at its word.
+  bool pinned = false;
+  for (const auto& [name, tensor] : file.tensors) {
+    bytes += tensor.nbytes();
+    pinned = pinned || !tensor.is_cpu();
+  }
+  if (pinned) bytes = std::bit_ceil(bytes);
+  const std::string needed =
+      "the copy of " + file.name + " that checkpoints are written from needs " + std::to_string(bytes >> 20) + " MiB";
+  // The system promises more than it has, and ends a process that takes it at its word. What it has is an estimate.
   const auto available = static_cast<uint64_t>(available_memory());
-  if (available > 0 && bytes > available) refuse_copy(bytes);
+  if (available > 0 && bytes > available) {
+    log::warn("{}, and this machine seems to have {} left; if it ends the run for that, {}", needed, available >> 20,
+              kHint);
+  }
   try {
     return SafetensorsImage(file.tensors, file.metadata);
   } catch (const std::exception& error) {
     if (!is_out_of_memory(error)) throw;
-    refuse_copy(bytes);
+    throw UserError({.what = needed + ", which there is not", .where = "the memory of this machine", .hint = kHint});
   }
 }
 

@@ -38,8 +38,10 @@ TEST_F(AvailableMemory, StaysWithinTheTightestLimitAround) {
   write("sys/fs/cgroup/slurm/memory.max", std::to_string(500 * kMiB) + "\n");
   write("sys/fs/cgroup/slurm/memory.current", std::to_string(300 * kMiB) + "\n");
   EXPECT_EQ(available(), 200 * kMiB);
-  // Half of what is used are pages of files.
-  write("sys/fs/cgroup/slurm/memory.stat", "anon 5\ninactive_file " + std::to_string(150 * kMiB) + "\n");
+  // Half of what is used is kept of files.
+  write("sys/fs/cgroup/slurm/memory.stat", "anon 5\ninactive_file " + std::to_string(90 * kMiB) + "\nactive_file " +
+                                               std::to_string(50 * kMiB) + "\nslab_reclaimable " +
+                                               std::to_string(10 * kMiB) + "\n");
   EXPECT_EQ(available(), 350 * kMiB);
   write("sys/fs/cgroup/memory.max", std::to_string(100 * kMiB) + "\n");
   EXPECT_EQ(available(), 100 * kMiB);

@@ -48,10 +48,12 @@ class Model(unittest.TestCase):
                 self.assertAlmostEqual(packed[key], padded[key], 3)
 
     def test_the_batch_is_the_same_on_every_machine(self):
-        holds = json.loads(self.run_bench("embed", "--lengths", "product1m"))["holds"]
+        # As many words as that some lie behind BERT's special ones.
+        done = self.start("embed", "--lengths", "product1m", model={**MODEL, "vocabulary_size": 700})
+        holds = json.loads(done.stdout)["holds"]
         # What PyTorch draws with torch.Generator().manual_seed(42); features are of functions that round as they may.
         self.assertEqual({key: holds[key] for key in ("tokens", "masked_tokens", "masked_regions", "token_ids")},
-                         {"tokens": 61, "masked_tokens": 8, "masked_regions": 15, "token_ids": 1261})
+                         {"tokens": 61, "masked_tokens": 8, "masked_regions": 15, "token_ids": 34041})
 
     def test_says_where_the_time_goes(self):
         table = self.run_bench("train", "--breakdown")
@@ -148,7 +150,7 @@ class Checkpoint(unittest.TestCase):
                 line = json.loads(done.stdout)
                 self.assertEqual((line["bench"], line["impl"]), ("checkpoint", "foreground" if way else "background"))
                 self.assertGreater(line["wait_seconds"], 0)
-                self.assertGreaterEqual(line["write_seconds"], line["wait_seconds"] * 0.5)
+                self.assertGreaterEqual(line["write_seconds"], line["wait_seconds"])
                 self.assertGreater(line["prepare_seconds"], 0)
                 self.assertGreaterEqual(line["most_cost_in_steps"], max(line["first_cost_in_steps"], line["mean_cost_in_steps"]))
                 self.assertAlmostEqual(line["seconds_between_for_2_percent"], line["cost_seconds"] * 50)

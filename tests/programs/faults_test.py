@@ -174,7 +174,7 @@ class ProcessesDie(Case):
         self.assertSameRun(WHOLE.output, self.output)
 
     def test_many_give_it_up_together_and_in_time(self):
-        timeout = 6
+        timeout = 12
         processes = self.start(4, "--set", f"distributed.timeout_seconds={timeout}", "--set", "loader.batch_size=2")
         processes.until_step(12)
         processes.send(signal.SIGSTOP, 2)
@@ -182,7 +182,7 @@ class ProcessesDie(Case):
         self.assertClear(processes, 0, 1, 3)
         self.assertLess(time.monotonic() - stopped, timeout + 30)
         for survivor in (0, 1, 3):
-            self.assertIn("rank 2 of 4 hangs or is cut off", processes.said(survivor))
+            self.assertRegex(processes.said(survivor), "rank 2 of 4 (hangs or is cut off|is gone, killed or crashed)")
         processes.end()
         self.start(2, "--resume", "auto").must_finish()
 
@@ -400,7 +400,7 @@ class SlowDisks(Case):
         self.assertIn("step 4: waiting for the checkpoint before to reach the disk", background.said(0))
         self.assertEqual(self.metrics(background.output), self.metrics(foreground.output))
 
-    def test_nor_do_steps_that_follow_a_measurement_that_was_left_undone(self):
+    def test_no_step_waits_for_the_checkpoint_of_a_measurement_made_up_for(self):
         measured = ["--set", "trainer.validation_interval=1"]
         processes = self.start(2, *self.SHORT, *measured, "--set", "trainer.time_limit=1e-6")
         self.assertEqual(processes.codes(), [124, 124], processes.all_said())

@@ -99,9 +99,15 @@ class RanksCase(unittest.TestCase):
 
     def until_gone(self, ids):
         deadline = time.monotonic() + 60
-        while any(pathlib.Path(f"/proc/{number}").exists() for number in ids):
+        while any(self.lives(number) for number in ids):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+
+    def lives(self, number):
+        try:
+            return "State:\tZ" not in pathlib.Path(f"/proc/{number}/status").read_text()
+        except OSError:
+            return False
 
     def log(self, output, rank):
         return (self.folder / output / ("log.txt" if rank == 0 else f"log.rank{rank}.txt")).read_text()
@@ -145,13 +151,28 @@ class Numbers(RanksCase):
                     self.train(f"{name}_{ranks}", ranks, *settings)
                     self.assertSameNumbers(f"{name}_1", f"{name}_{ranks}")
 
+    def free_job(self):
+        """The number of a job whose port nobody uses, below those that the system hands out."""
+        for job in range(os.getpid() % 10000, 12000):
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", 20000 + job))
+                    return str(job)
+                except OSError:
+                    pass
+        self.fail("no port is free")
+
     def test_slurm_starts_it_and_starts_it_again(self):
-        job = {"SLURM_NTASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "SLURM_JOB_ID": str(os.getpid())}
+        job = {"SLURM_NTASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "SLURM_JOB_ID": self.free_job()}
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            self.environment.pop(name, None)
         for restarts, steps in [(0, 7), (1, 20)]:
             command = self.command("two", 1, f"loader.batch_size={BATCH // 2}", f"trainer.steps={steps}", *STEADY, resume="auto")
             tasks = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
                                       env={**self.environment, **job, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
                                            **({"SLURM_RESTART_COUNT": str(restarts)} if restarts else {})}) for rank in range(2)]
+            for task in tasks:
+                self.addCleanup(task.kill)
             said = [task.communicate(timeout=60)[1] for task in tasks]
             self.assertEqual([task.returncode for task in tasks], [0, 0], said)
         self.train("steady", 1, *STEADY)
@@ -182,7 +203,7 @@ class Torchrun(RanksCase):
         self.assertSameNumbers("one", "two")
 
     def test_starts_all_again_where_one_is_lost_and_they_go_on(self):
-        long = ["trainer.steps=400", "trainer.checkpoint_interval=20", "trainer.keep_last=99"]
+        long = ["trainer.steps=600", "trainer.checkpoint_interval=20", "trainer.keep_last=99"]
         self.must_end_well(self.launch("whole", *long))
         process = self.launch("lost", *long, restarts=1)
         self.until_step(process, "lost", 50)
@@ -191,7 +212,7 @@ class Torchrun(RanksCase):
         self.must_end_well(process)
         self.assertTrue(set(ids).isdisjoint(self.ids("lost", 2)))
         self.assertEqual(self.losses("whole"), self.losses("lost"))
-        last = "checkpoints/step_400/model.safetensors"
+        last = "checkpoints/step_600/model.safetensors"
         self.assertEqual((self.folder / "whole" / last).read_bytes(), (self.folder / "lost" / last).read_bytes())
 
     def test_ranks_end_with_their_agent(self):
@@ -199,6 +220,7 @@ class Torchrun(RanksCase):
         self.until_step(process, "run", 12)
         ids = self.ids("run", 2)
         process.kill()
+        process.wait()
         self.until_gone(ids)
         last = json.loads((self.folder / "run/metrics.jsonl").read_text().splitlines()[-1])["step"]
         self.assertTrue((self.folder / f"run/checkpoints/step_{last}").exists())

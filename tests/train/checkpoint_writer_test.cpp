@@ -152,17 +152,17 @@ TEST(Snapshot, UsesItsMemoryAgain) {
 }
 
 TEST(Snapshot, SaysWhatToDoWhereThereIsNoMemoryForIt) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer ends a program that asks for so much";
+#endif
   const testing::Folder run;
   const CheckpointStore store(run.path("checkpoints"));
   CheckpointWriter writer(store, true);
-  // More than there is, and more than can be asked for.
-  for (const int64_t numbers : {int64_t{1} << 44, int64_t{1} << 50}) {
-    const std::vector<TensorFile> vast = {{"model.safetensors", {{"w", at::zeros({1}).expand({numbers})}}}};
-    const auto said = testing::error_of([&] { writer.prepare(vast); });
-    EXPECT_THAT(said, HasSubstr("no memory for the copy of weights and moments"));
-    EXPECT_THAT(said, HasSubstr("set trainer.checkpoint_in_background to false"));
-    EXPECT_EQ(testing::error_of([&] { writer.save({.step = 1, .files = vast}); }), said) << "also at the first save";
-  }
+  const std::vector<TensorFile> vast = {{"model.safetensors", {{"w", at::zeros({1}).expand({int64_t{1} << 50})}}}};
+  const auto said = testing::error_of([&] { writer.prepare(vast); });
+  EXPECT_THAT(said, HasSubstr("the copy of model.safetensors that checkpoints are written from needs 4294967296 MiB"));
+  EXPECT_THAT(said, HasSubstr("set trainer.checkpoint_in_background to false"));
+  EXPECT_EQ(testing::error_of([&] { writer.save({.step = 1, .files = vast}); }), said) << "also at the first save";
   EXPECT_TRUE(store.steps().empty());
 }
 

@@ -96,8 +96,8 @@ class TrainStepTest : public ::testing::Test {
           << "step " << i << ": " << actual.values[i] << " and " << expected.values[i];
     }
     EXPECT_LT((flat(actual) - flat(expected)).norm().item<double>(), tolerance * flat(expected).norm().item<double>());
-    // Each by itself: a bias may still be hardly anything, which what weights begin as is not; and AdamW makes as large
-    // a step of a gradient that is little more than rounding.
+    // Each by itself: AdamW makes as large a step of a gradient that is little more than rounding. A bias begins as
+    // zeros, and is held against what weights begin as.
     for (size_t i = 0; i < expected.weights.size(); ++i) {
       const auto& [name, weight] = expected.weights[i];
       const double size = std::max(weight.norm().item<double>(), 0.02 * std::sqrt(weight.numel()));
@@ -145,7 +145,7 @@ TEST_F(TrainStepTest, RanksDoSoWithTheEngineOfC10d) {
 }
 
 TEST_F(TrainStepTest, RanksDoSoWithGradientsInManyMessages) {
-  widen();
+  ASSERT_NO_FATAL_FAILURE(widen());
   for (const auto engine : {ReductionEngine::capture, ReductionEngine::c10d}) {
     config_.distributed.reducer = engine;
     for (const auto& [rows, ranks] : {std::pair(8, 4), {4, 2}}) {
@@ -156,7 +156,7 @@ TEST_F(TrainStepTest, RanksDoSoWithGradientsInManyMessages) {
 }
 
 TEST_F(TrainStepTest, OverlapAndBucketsChangeNothing) {
-  widen();
+  ASSERT_NO_FATAL_FAILURE(widen());
   Result plain;
   for (const auto& [megabytes, overlap] : {std::pair(25, false), {1, false}, {1, true}, {3, true}}) {
     config_.distributed.bucket_megabytes = megabytes;

@@ -100,17 +100,23 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
   costs.preparation = timed([&] { writer.prepare(training.files()); });
   for (int i = 0; i < 2; ++i) training.step();
   std::vector<std::vector<double>> disturbed;
-  costs.writes.reserve(static_cast<size_t>(arguments.checkpoints));  // they stay where they are for
-  std::vector<std::jthread> clocks;
+  double written = 0;
+  std::jthread clock;  // sees when a checkpoint is on the disk
+  const auto look_at_clock = [&] {
+    if (!clock.joinable()) return;
+    clock.join();
+    costs.writes.push_back(written);
+    if (const auto failure = writer.take_failure()) throw UserError({.what = failure->what});
+  };
   for (int64_t i = 0; i < arguments.checkpoints; ++i) {
     const auto start = Clock::now();
     costs.waits.push_back(timed([&] {
+      look_at_clock();
       writer.save({.step = i + 1, .files = training.files()});
       if (arguments.foreground) writer.wait();
     }));
     std::vector<double>& during = disturbed.emplace_back();
-    double& written = costs.writes.emplace_back();
-    clocks.emplace_back([&writer, &written, start] {
+    clock = std::jthread([&writer, &written, start] {
       while (!writer.wait_for(std::chrono::hours(1))) {
       }
       written = seconds_since(start);
@@ -120,9 +126,8 @@ Costs measure(const Arguments& arguments, Training& training, const CheckpointSt
       const double seconds = timed([&] { training.step(); });
       (was_busy ? during : costs.undisturbed).push_back(seconds);
     }
-    if (const auto failure = writer.take_failure()) throw UserError({.what = failure->what});
   }
-  clocks.clear();
+  look_at_clock();
   if (costs.undisturbed.empty()) {
     throw UserError({.what = "every step fell into the writing of a checkpoint", .hint = "raise --interval"});
   }
