@@ -31,17 +31,26 @@ at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
   return x + linear_product(inner, down->weight, down->bias, 1.0 / kQuickGeluSlope);
 }
 
-void CoBlockImpl::pack(at::ScalarType type, bool for_some) {
-  out->pack(type);
+void CoBlockImpl::pack(at::ScalarType type, bool for_some, PackedWeights weights) {
+  const bool given_up = weights == PackedWeights::given_up;
+  out->pack(type, weights);
   if (!up_.made_of(up->weight, type)) up_ = PackedProduct(up->weight, up->bias, type, kQuickGeluSlope, kQuickGeluSlope);
   if (!down_.made_of(down->weight, type)) down_ = PackedProduct(down->weight, down->bias, type, 1.0 / kQuickGeluSlope);
+  if (given_up) {
+    up_.give_up(up->weight);
+    down_.give_up(down->weight);
+  }
   if (!for_some) {
-    qkv->pack(type);
+    qkv->pack(type, weights);
     return;
   }
   for (const auto& [packed, part] : {std::pair(&queries_, queries()), std::pair(&keys_values_, keys_values())}) {
     if (!packed->made_of(part.weight, type)) *packed = PackedProduct(part.weight, part.bias, type);
   }
+  if (!given_up || !queries_.made_of(queries().weight, type)) return;
+  capture::give_up(qkv->weight);
+  queries_.take_place_of(queries().weight);
+  keys_values_.take_place_of(keys_values().weight);
 }
 
 void CoBlockImpl::unpack() {

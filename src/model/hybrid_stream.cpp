@@ -305,19 +305,19 @@ PairEmbeddings HybridStreamModelImpl::project(const PackedBatch& batch) const {
   return project_from(embedded(batch));
 }
 
-void HybridStreamModelImpl::pack(at::ScalarType type) {
+void HybridStreamModelImpl::pack(at::ScalarType type, PackedWeights weights) {
   const auto pack_all = [&](const torch::nn::Module& part) {
     for (const auto& module : part.modules()) {
-      if (const auto linear = std::dynamic_pointer_cast<LinearImpl>(module)) linear->pack(type);
+      if (const auto linear = std::dynamic_pointer_cast<LinearImpl>(module)) linear->pack(type, weights);
     }
   };
-  region_embedding->feature->pack(type);
-  for (Linear linear : {text_projection, region_projection, text_output, region_output}) linear->pack(type);
+  region_embedding->feature->pack(type, weights);
+  for (Linear linear : {text_projection, region_projection, text_output, region_output}) linear->pack(type, weights);
   pack_all(*text_stream);
   pack_all(*image_stream);
   pack_all(*cross);
   auto& blocks = co_transformer->layers;
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_some=*/i + 1 == blocks.size());
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->pack(type, /*for_some=*/i + 1 == blocks.size(), weights);
 }
 
 void HybridStreamModelImpl::unpack() {

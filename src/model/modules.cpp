@@ -18,8 +18,9 @@ at::Tensor LinearImpl::forward_gelu(const at::Tensor& x) const {
   return packed_.serves(weight) ? packed_(x, Activation::gelu) : at::gelu(linear_product(x, weight, bias));
 }
 
-void LinearImpl::pack(at::ScalarType type) {
+void LinearImpl::pack(at::ScalarType type, PackedWeights weights) {
   if (!packed_.made_of(weight, type)) packed_ = PackedProduct(weight, bias, type);
+  if (weights == PackedWeights::given_up) packed_.give_up(weight);
 }
 
 LayerNormImpl::LayerNormImpl(int64_t width)

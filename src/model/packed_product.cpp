@@ -5,6 +5,7 @@
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <cmath>
 #include <optional>
 #include <string_view>
 
@@ -51,6 +52,11 @@ kernels::Finish finish_of(Activation activation) {
 
 }  // namespace
 
+void give_up(at::Tensor& weight) {
+  const at::NoGradGuard no_grad;
+  weight.set_data(at::full({1}, NAN, weight.options().requires_grad(false)).expand(weight.sizes()));
+}
+
 PackedProduct::PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale,
                              double bias_scale) {
   if (!weight.device().is_cpu() || !(kernels::has_panel_product() || available())) return;
@@ -74,6 +80,17 @@ PackedProduct::PackedProduct(const at::Tensor& weight, const at::Tensor& bias, a
 
 bool PackedProduct::made_of(const at::Tensor& weight, at::ScalarType type) const {
   return weight_.defined() && type_ == type && weight.const_data_ptr() == source_ && weight._version() == version_;
+}
+
+void PackedProduct::give_up(at::Tensor& weight) {
+  if (!made_of(weight, type_)) return;
+  capture::give_up(weight);
+  take_place_of(weight);
+}
+
+void PackedProduct::take_place_of(const at::Tensor& weight) {
+  source_ = weight.const_data_ptr();
+  version_ = weight._version();
 }
 
 bool PackedProduct::serves(const at::Tensor& weight) const {

@@ -42,7 +42,9 @@ EmbeddingPass::EmbeddingPass(HybridStreamModel& model, at::Device device, const 
       packed_(options.packed),
       pooled_(options.pooled) {
   model_->eval();
-  if (packed_ && device.is_cpu()) model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
+  if (packed_ && device.is_cpu()) {
+    model_->pack(options.precision == Precision::float32 ? at::kFloat : at::kBFloat16, options.weights);
+  }
   const auto zeros = [&] { return at::zeros({rows, model->options().projection_width}, at::kFloat); };
   all_ = {zeros(), zeros(), {}, {}};
   if (pooled_) std::tie(all_.text_pooled, all_.region_pooled) = std::tuple(zeros(), zeros());

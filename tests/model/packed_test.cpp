@@ -184,7 +184,39 @@ TEST_P(PackedForms, MatchThePublishedModel) {
     expect_embeddings();
     golden.model->pack(at::kFloat);
     expect_embeddings();
+    if (GetParam()) continue;  // LibTorch's form reads the weights
+    const PairEmbeddings kept = golden.model->embed(batch), kept_early = golden.model->project(batch);
+    for (int i = 0; i < 2; ++i) {
+      golden.model->pack(at::kFloat, PackedWeights::given_up);
+      EXPECT_TRUE(golden.model->embed(batch).text_pooled.equal(kept.text_pooled));
+      EXPECT_TRUE(golden.model->embed(batch).region_pooled.equal(kept.region_pooled));
+      EXPECT_TRUE(golden.model->project(batch).text_projection.equal(kept_early.text_projection));
+      EXPECT_TRUE(golden.model->project(batch).region_projection.equal(kept_early.region_projection));
+    }
   }
+}
+
+TEST(PackedModel, WeightsThatWereGivenUpTakeNoMemoryAndAreNoNumbers) {
+  HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
+  const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
+  model->eval();
+  const auto bytes = [&] {
+    size_t sum = 0;
+    for (const at::Tensor& parameter : model->parameters()) sum += parameter.storage().nbytes();
+    return sum;
+  };
+  const size_t before = bytes();
+  const auto count = model->parameters().size();
+  model->pack(at::kBFloat16, PackedWeights::given_up);
+  EXPECT_LT(bytes(), before / 2);
+  EXPECT_EQ(model->parameters().size(), count);
+  const at::NoGradGuard no_gradient;
+  {
+    const AutocastScope autocast(at::kCPU, Precision::bfloat16);
+    EXPECT_TRUE(model->embed(packed(batch)).text_pooled.isfinite().all().item<bool>());
+  }
+  EXPECT_FALSE(model->embed(packed(batch)).text_pooled.isfinite().any().item<bool>()) << "in another type";
+  EXPECT_FALSE(model->embed(batch).text_pooled.isfinite().any().item<bool>()) << "padded";
 }
 
 TEST_P(PackedForms, StayNearFloat32InBfloat16) {

@@ -211,7 +211,7 @@ void run_embed(const Arguments& arguments) {
   Bench bench(arguments);
   bench.model->eval();
   if (!arguments.padded && bench.device.is_cpu())
-    bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16);
+    bench.model->pack(arguments.precision == Precision::float32 ? at::kFloat : at::kBFloat16, PackedWeights::given_up);
   at::Tensor sum;
   const auto embed = [&] {
     const c10::InferenceMode inference;

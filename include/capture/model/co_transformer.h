@@ -30,7 +30,7 @@ class CoBlockImpl : public torch::nn::Module {
   at::Tensor forward_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const;
 
   /// LinearImpl::pack for the products of forward(), or for those of forward_some().
-  void pack(at::ScalarType type, bool for_some);
+  void pack(at::ScalarType type, bool for_some, PackedWeights weights = PackedWeights::kept);
   void unpack();
 
   LayerNorm norm_1 = nullptr;

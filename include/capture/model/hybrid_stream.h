@@ -78,9 +78,10 @@ class HybridStreamModelImpl : public torch::nn::Module {
   PairEmbeddings project(const PackedBatch& batch) const;
 
   /// Lays the weights of embed(PackedBatch) out for this CPU (see PackedProduct), for products in this type: kFloat, or
-  /// kBFloat16 under autocast. They then take twice the memory, and each call less time. Does nothing on other devices,
-  /// or when it was done and no weight changed.
-  void pack(at::ScalarType type);
+  /// kBFloat16 under autocast. Each call then takes less time, and they take twice the memory, or are given up for it:
+  /// then the model is good for embed(PackedBatch) and project(PackedBatch) in this type alone. Does nothing on other
+  /// devices, or when it was done and no weight changed.
+  void pack(at::ScalarType type, PackedWeights weights = PackedWeights::kept);
   /// Gives those copies up: the model takes the memory, and rounds, as if pack() had never been called.
   void unpack();
 

@@ -27,7 +27,7 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor forward_gelu(const at::Tensor& x) const;
 
   /// From now on products without gradients go through a packed copy of the weights, until these change.
-  void pack(at::ScalarType type);
+  void pack(at::ScalarType type, PackedWeights weights = PackedWeights::kept);
   /// Gives the copy up.
   void unpack() { packed_ = {}; }
 

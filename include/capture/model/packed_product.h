@@ -8,11 +8,20 @@
 
 namespace capture {
 
+/// What becomes of weights that a copy was made of.
+enum class PackedWeights {
+  kept,
+  given_up  ///< their memory is free; from then on whatever reads them, and not the copy, reads NaN
+};
+
 enum class Activation {
   none,
   gelu,  ///< exact, with the error function
   silu   ///< x · sigmoid(x)
 };
+
+/// Frees the memory of a weight, of which NaN remain in its shape.
+void give_up(at::Tensor& weight);
 
 /// A copy of a product's weights for inference on the CPU.
 class PackedProduct {
@@ -26,6 +35,12 @@ class PackedProduct {
 
   /// Whether it is of this type and was packed from the weight as it is now.
   bool made_of(const at::Tensor& weight, at::ScalarType type) const;
+
+  /// Takes the weight's place, where it is made of it: see PackedWeights::given_up.
+  void give_up(at::Tensor& weight);
+
+  /// Takes the place of a part of a weight that was given up.
+  void take_place_of(const at::Tensor& weight);
 
   /// Whether it may stand in for a product with the weight here and now: it is made of it, nobody asks for gradients
   /// or the plain form, and products run in its type.

@@ -14,6 +14,7 @@
 #include "capture/data/dataset.h"
 #include "capture/data/sample.h"
 #include "capture/model/hybrid_stream.h"
+#include "capture/model/packed_product.h"
 #include "capture/retrieval/product_list.h"
 #include "capture/tensor/device.h"
 
@@ -33,6 +34,9 @@ struct EmbedderOptions {
   /// Batches without padding, which on the CPU run in kernels of our own; false: padded ones, by LibTorch's operations
   /// alone.
   bool packed = true;
+  /// Of what a CPU's products read a copy of. Given up, half a model's memory is free, and the model can embed packed
+  /// batches in this precision and do nothing else; embed_cached(), which reads the weights, wants them kept.
+  PackedWeights weights = PackedWeights::kept;
   /// Which of several processes this one is: it embeds a share of the samples.
   int64_t rank = 0;
   int64_t world_size = 1;

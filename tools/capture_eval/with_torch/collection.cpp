@@ -78,6 +78,7 @@ ModelVectors embed_collection(const Collection& collection, HybridStreamModel& m
 
   ModelVectors vectors;
   const EmbeddingCache* const cache = setting.subject.cache ? &*setting.subject.cache : nullptr;
+  if (cache == nullptr) options.weights = PackedWeights::given_up;
   vectors.gallery = embed_cached(cache, model, setting.device, collection.gallery, setting.tokenizer, options, report);
   before = collection.gallery.size();
   for (const QueryMode mode : modes) {
