@@ -5,21 +5,9 @@
 #include <algorithm>
 #include <atomic>
 
-#include "capture/base/huge_pages.h"
+#include "capture/tensor/huge_tensor.h"
 
 namespace capture {
-
-namespace {
-
-/// In huge pages where the system has them: filling a batch touches thousands of small ones.
-at::Tensor make_block(int64_t capacity, at::ScalarType type) {
-  HugePages memory = take_huge_pages(static_cast<size_t>(capacity) * c10::elementSize(type));
-  return at::from_blob(
-      memory.release(), {capacity}, [](void* block) { FreePages()(static_cast<std::byte*>(block)); },
-      at::TensorOptions().dtype(type));
-}
-
-}  // namespace
 
 FeaturePool::FeaturePool(int64_t capacity, at::ScalarType type, bool pin_memory)
     : capacity_(capacity), type_(type), pin_memory_(pin_memory) {}
@@ -34,7 +22,8 @@ at::Tensor FeaturePool::take(at::IntArrayRef sizes) {
     // Whoever let go of the block last has read it; what is written next must not be seen by those reads.
     std::atomic_thread_fence(std::memory_order_acquire);
   } else {
-    free = blocks_.insert(blocks_.end(), make_block(capacity_, type_));
+    // In huge pages where the system has them: filling a batch touches thousands of small ones.
+    free = blocks_.insert(blocks_.end(), make_huge_tensor(capacity_, type_));
   }
   return free->narrow(0, 0, count).view(sizes);
 }

@@ -13,6 +13,7 @@
 #include "capture/base/error.h"
 #include "capture/base/files.h"
 #include "capture/base/json.h"
+#include "safetensors_layout.h"
 
 namespace capture {
 
@@ -22,7 +23,6 @@ namespace {
 
 constexpr uint64_t kMaxHeader = uint64_t{16} << 20;
 constexpr size_t kMaxDimensions = 16;
-constexpr const char* kMetadata = "__metadata__";
 
 constexpr std::array<std::pair<const char*, at::ScalarType>, 10> kDtypes = {{{"F64", at::kDouble},
                                                                              {"F32", at::kFloat},
@@ -43,7 +43,7 @@ class HeaderReader {
   void read(std::vector<SafetensorsFile::Entry>& entries, std::map<std::string, std::string>& metadata) {
     const Json header = parse();
     for (const auto& [name, value] : header.items()) {
-      if (name == kMetadata) {
+      if (name == kSafetensorsMetadata) {
         read_metadata(value, metadata);
       } else {
         entries.push_back(read_entry(name, value));

@@ -7,8 +7,8 @@
 
 #include "capture/base/block_checksum.h"
 #include "capture/base/files.h"
-#include "capture/base/huge_pages.h"
 #include "capture/base/running_checksum.h"
+#include "capture/tensor/huge_tensor.h"
 #include "capture/tensor/parallel.h"
 #include "safetensors_layout.h"
 #include "stream_copy.h"
@@ -45,9 +45,7 @@ void touch(const at::Tensor& memory) {
 at::Tensor take_memory(size_t bytes, bool pinned) {
   const auto size = static_cast<int64_t>(bytes);
   if (pinned) return at::empty({size}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
-  at::Tensor memory = at::from_blob(
-      take_huge_pages(bytes).release(), {size}, [](void* pages) { FreePages()(static_cast<std::byte*>(pages)); },
-      at::TensorOptions().dtype(at::kByte));
+  at::Tensor memory = make_huge_tensor(size, at::kByte);
   touch(memory);
   return memory;
 }

@@ -9,12 +9,6 @@
 
 namespace capture {
 
-namespace {
-
-constexpr const char* kMetadata = "__metadata__";
-
-}  // namespace
-
 SafetensorsLayout::SafetensorsLayout(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                                      const std::map<std::string, std::string>& metadata)
     : order(tensors.size()), begin(tensors.size()), bytes(0) {
@@ -28,8 +22,8 @@ SafetensorsLayout::SafetensorsLayout(const std::vector<std::pair<std::string, at
   }
 
   Json header = Json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  std::unordered_set<std::string> names = {kMetadata};
+  if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
+  std::unordered_set<std::string> names = {kSafetensorsMetadata};
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, tensor] = tensors[i];
     TORCH_INTERNAL_ASSERT(names.insert(name).second, "two tensors are called ", name);

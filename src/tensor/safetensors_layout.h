@@ -11,6 +11,9 @@
 
 namespace capture {
 
+/// The key of the header that names no tensor.
+inline constexpr const char* kSafetensorsMetadata = "__metadata__";
+
 struct SafetensorsLayout {
   SafetensorsLayout(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                     const std::map<std::string, std::string>& metadata);

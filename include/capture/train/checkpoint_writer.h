@@ -62,9 +62,8 @@ class CheckpointWriter {
   };
 
   /// In the background, a save costs its caller the copy of the tensors alone, and their size in host memory (on a GPU
-  /// page-locked, for which LibTorch rounds each file's size up to a power of two). In the
-  /// foreground it needs no copy: its caller waits until it is written before the tensors change. `store` must outlive
-  /// the writer.
+  /// page-locked, for which LibTorch rounds each file's size up to a power of two). In the foreground it needs no
+  /// copy: its caller waits until it is written before the tensors change. `store` must outlive the writer.
   CheckpointWriter(const CheckpointStore& store, bool in_background) : store_(store), in_background_(in_background) {}
 
   /// Finishes what is being written.
