@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "capture/base/memory.h"
 #include "matrix_product.h"
 #include "plain_form.h"
 
@@ -54,7 +55,11 @@ kernels::Finish finish_of(Activation activation) {
 
 void give_up(at::Tensor& weight) {
   const at::NoGradGuard no_grad;
+  const c10::Storage memory = weight.storage();
   weight.set_data(at::full({1}, NAN, weight.options().requires_grad(false)).expand(weight.sizes()));
+  // Freed blocks stay with the process and are taken again where they happen to fit: how much of the copies lay in the
+  // holes that weights left would be luck, which the length of the environment decides.
+  if (memory.use_count() == 1 && memory.device().is_cpu()) return_pages(memory.mutable_data(), memory.nbytes());
 }
 
 PackedProduct::PackedProduct(const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type, double scale,

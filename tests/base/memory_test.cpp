@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -58,6 +59,27 @@ TEST(AnonymousMemory, GrowsWithWhatIsWritten) {
   const std::vector<char> block(64 * kMiB, 'x');
   EXPECT_GE(anonymous_memory() - before, 60 * kMiB);
   EXPECT_EQ(block.back(), 'x');
+}
+
+TEST(ReturnPages, TakesThePagesAndLeavesTheBlockAndItsNeighbours) {
+  constexpr size_t kBytes = 64 * kMiB, kEdge = 100;
+  std::vector<char> block(kBytes, 'x');
+  const int64_t before = anonymous_memory();
+  return_pages(block.data() + kEdge, kBytes - 2 * kEdge);
+  EXPECT_LT(anonymous_memory(), before - 60 * kMiB);
+  EXPECT_EQ(std::count(block.begin(), block.begin() + kEdge, 'x'), kEdge);
+  EXPECT_EQ(std::count(block.end() - kEdge, block.end(), 'x'), kEdge);
+  EXPECT_EQ(block[kBytes / 2], 0);
+  block.assign(kBytes, 'y');
+  EXPECT_EQ(block[kBytes / 2], 'y');
+  EXPECT_GT(anonymous_memory(), before - 4 * kMiB);
+}
+
+TEST(ReturnPages, LeavesBlocksWithoutAWholePage) {
+  std::vector<char> block(100, 'x');
+  return_pages(block.data(), block.size());
+  return_pages(nullptr, 0);
+  EXPECT_EQ(std::count(block.begin(), block.end(), 'x'), 100);
 }
 
 }  // namespace

@@ -196,29 +196,6 @@ TEST_P(PackedForms, MatchThePublishedModel) {
   }
 }
 
-TEST(PackedModel, WeightsThatWereGivenUpTakeNoMemoryAndAreNoNumbers) {
-  HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
-  const PairBatch batch = small_batch({5, 9, 2}, {4, 1, 7});
-  model->eval();
-  const auto bytes = [&] {
-    size_t sum = 0;
-    for (const at::Tensor& parameter : model->parameters()) sum += parameter.storage().nbytes();
-    return sum;
-  };
-  const size_t before = bytes();
-  const auto count = model->parameters().size();
-  model->pack(at::kBFloat16, PackedWeights::given_up);
-  EXPECT_LT(bytes(), before / 2);
-  EXPECT_EQ(model->parameters().size(), count);
-  const at::NoGradGuard no_gradient;
-  {
-    const AutocastScope autocast(at::kCPU, Precision::bfloat16);
-    EXPECT_TRUE(model->embed(packed(batch)).text_pooled.isfinite().all().item<bool>());
-  }
-  EXPECT_FALSE(model->embed(packed(batch)).text_pooled.isfinite().any().item<bool>()) << "in another type";
-  EXPECT_FALSE(model->embed(batch).text_pooled.isfinite().any().item<bool>()) << "padded";
-}
-
 TEST_P(PackedForms, StayNearFloat32InBfloat16) {
   HybridStreamModel model = small_model(small_options(2, 1, 1, 2));
   const PackedBatch batch = packed(small_batch({5, 9, 2}, {4, 1, 7}));

@@ -1,6 +1,7 @@
 // Memory of this process and of the machine, and what the C library does with memory that is freed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 
@@ -9,6 +10,10 @@ namespace capture {
 /// For the rest of the process, freed memory stays with it. Work that takes and frees large blocks a sample or a step
 /// at a time otherwise has the kernel map and clear the same pages again and again. Call it before threads start.
 void keep_freed_memory();
+
+/// Gives the system the pages that lie within a block of private memory whose content is no longer needed. The block
+/// stays its owner's: it may be written again, which takes pages anew, and freed.
+void return_pages(void* block, size_t bytes);
 
 /// Bytes of RAM that this process holds and that no file backs; 0 where the system does not tell.
 int64_t anonymous_memory();
