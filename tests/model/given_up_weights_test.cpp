@@ -36,11 +36,12 @@ TEST(GivenUpWeights, TakeNoMemoryAndAreNoNumbers) {
 TEST(GivenUpWeights, ReturnTheirPagesUnlessAnotherTensorReadsThem) {
   keep_freed_memory();
   constexpr int64_t kMiB = int64_t{1} << 20;
-  at::Tensor alone = at::ones({4096, 4096}), shared = at::ones({4096, 4096});
+  at::Tensor alone = at::ones({64, kMiB / 4}), shared = at::ones({64, kMiB / 4});
   const at::Tensor other = shared.detach();
   const int64_t before = anonymous_memory();
   give_up(alone);
-  EXPECT_LT(anonymous_memory(), before - 60 * kMiB);
+  // Not all of them: AddressSanitizer's marks of freed memory take an eighth of it.
+  EXPECT_LT(anonymous_memory(), before - 48 * kMiB);
   give_up(shared);
   EXPECT_TRUE(other.eq(1).all().item<bool>());
   EXPECT_TRUE(alone.isnan().all().item<bool>());
