@@ -96,6 +96,18 @@ class Processes:
         for rank in ranks:
             self.processes[rank].send_signal(number)
 
+    def pause(self, rank):
+        """Returns when the last of its threads stands still, which the signal alone does not wait for."""
+        def stands(thread):
+            try:
+                return ") T " in (thread / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                return True  # it has ended
+
+        self.send(signal.SIGSTOP, rank)
+        threads = pathlib.Path(f"/proc/{self.processes[rank].pid}/task")
+        self.until(lambda: all(stands(thread) for thread in threads.iterdir()))
+
     def codes(self, *ranks):
         """Of those processes, or of all, when they have ended."""
         codes = []
@@ -306,7 +318,7 @@ class Disks(Case):
             with self.subTest(change, count=count):
                 processes = self.start(count, "--set", "trainer.steps=100000")
                 processes.until_step(12)
-                processes.send(signal.SIGSTOP, 0)  # no checkpoint comes between the files that are removed
+                processes.pause(0)  # no checkpoint comes between the files that are removed
                 shutil.rmtree(self.output) if change == "removed" else self.output.rename(moved)
                 if change == "replaced":
                     self.output.mkdir()
