@@ -47,6 +47,11 @@ at::Tensor attention_of_some(const at::Tensor& queries, const at::Tensor& keys_v
   return attend(q[0], kv[0], kv[1], sequences.bias, dropout).flatten(0, 1);
 }
 
+at::Tensor attention_to_states(const at::Tensor& queries, const at::Tensor& states, const Sequences& sequences) {
+  if (own_kernels(sequences)) return packed_attention_to_states(queries, states, sequences);
+  return attention_of_some(queries, at::cat({states, states}, 1), sequences, 1, 0.0);
+}
+
 std::vector<at::Tensor> split_heads(const at::Tensor& packed, int64_t parts, int64_t heads) {
   const int64_t batch = packed.size(0);
   const int64_t length = packed.size(1);

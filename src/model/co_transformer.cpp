@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <utility>
-
 #include "capture/model/attention.h"
 #include "linear_product.h"
 #include "recompute.h"
@@ -21,6 +19,17 @@ CoBlockImpl::CoBlockImpl(const CoBlockOptions& options)
 
 at::Tensor CoBlockImpl::context(const at::Tensor& x, const Sequences& sequences) const {
   return self_attention(qkv->forward(norm_1->forward(x)), sequences, heads_, 0.0);
+}
+
+at::Tensor CoBlockImpl::context_of_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const {
+  const at::Tensor y = norm_1->forward(x);
+  if (absorbed_.serves(qkv->weight)) return absorbed_(y, rows, sequences);
+  const int64_t width = x.size(1);
+  const auto product = [&](const at::Tensor& inputs, int64_t first, int64_t count) {
+    return linear_product(inputs, qkv->weight.narrow(0, first, count), qkv->bias.narrow(0, first, count));
+  };
+  const at::Tensor queries = product(y.index_select(0, rows), 0, width);
+  return attention_of_some(queries, product(y, width, 2 * width), sequences, heads_, 0.0);
 }
 
 at::Tensor CoBlockImpl::mlp(const at::Tensor& x) const {
@@ -44,29 +53,15 @@ void CoBlockImpl::pack(at::ScalarType type, bool for_some, PackedWeights weights
     qkv->pack(type, weights);
     return;
   }
-  for (const auto& [packed, part] : {std::pair(&queries_, queries()), std::pair(&keys_values_, keys_values())}) {
-    if (!packed->made_of(part.weight, type)) *packed = PackedProduct(part.weight, part.bias, type);
-  }
-  if (!given_up || !queries_.made_of(queries().weight, type)) return;
-  capture::give_up(qkv->weight);
-  queries_.take_place_of(queries().weight);
-  keys_values_.take_place_of(keys_values().weight);
+  if (!absorbed_.made_of(qkv->weight, type)) absorbed_ = AbsorbedAttention(qkv->weight, qkv->bias, heads_, type);
+  if (given_up) absorbed_.give_up(qkv->weight);
 }
 
 void CoBlockImpl::unpack() {
   out->unpack();
   qkv->unpack();
-  for (PackedProduct* packed : {&queries_, &keys_values_, &up_, &down_}) *packed = {};
-}
-
-CoBlockImpl::Part CoBlockImpl::queries() const {
-  const int64_t width = qkv->weight.size(1);
-  return {qkv->weight.narrow(0, 0, width), qkv->bias.narrow(0, 0, width)};
-}
-
-CoBlockImpl::Part CoBlockImpl::keys_values() const {
-  const int64_t width = qkv->weight.size(1);
-  return {qkv->weight.narrow(0, width, 2 * width), qkv->bias.narrow(0, width, 2 * width)};
+  absorbed_ = {};
+  for (PackedProduct* packed : {&up_, &down_}) *packed = {};
 }
 
 at::Tensor CoBlockImpl::forward(const at::Tensor& x, const Sequences& sequences) const {
@@ -79,13 +74,7 @@ at::Tensor CoBlockImpl::forward_rows(const at::Tensor& x, const Sequences& seque
 }
 
 at::Tensor CoBlockImpl::forward_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const {
-  const auto product = [](const PackedProduct& packed, const Part& part, const at::Tensor& inputs) {
-    return packed.serves(part.weight) ? packed(inputs) : linear_product(inputs, part.weight, part.bias);
-  };
-  const at::Tensor y = norm_1->forward(x);
-  const at::Tensor q = product(queries_, queries(), y.index_select(0, rows));
-  const at::Tensor kv = product(keys_values_, keys_values(), y);
-  return mlp(x.index_select(0, rows) + out->forward(attention_of_some(q, kv, sequences, heads_, 0.0)));
+  return mlp(x.index_select(0, rows) + out->forward(context_of_some(x, sequences, rows)));
 }
 
 at::Tensor CoStackImpl::forward(at::Tensor x, const Sequences& sequences, size_t count) const {

@@ -203,7 +203,23 @@ struct CoAttention : torch::autograd::Function<CoAttention> {
   }
 };
 
-/// As many queries of each sequence ask all its keys and values, which stand side by side.
+/// As many queries for each sequence ask all its keys and values.
+Asking asking_of_some(const at::Tensor& queries, const Columns& keys, const Columns& values, const at::Tensor& starts,
+                      const at::Tensor& streams, int64_t heads, const kernels::Dropout& dropout) {
+  const int64_t pairs = starts.size(0) - 1;
+  const auto each = static_cast<int32_t>(queries.size(0) / pairs);
+  return {.q = {queries, 0},
+          .k = keys,
+          .v = values,
+          .q_starts = at::arange(pairs + 1, at::kInt) * each,
+          .kv_starts = starts,
+          .streams = streams,
+          .heads = heads,
+          .width = queries.size(1) / heads,
+          .dropout = dropout};
+}
+
+/// Keys and values stand side by side.
 struct AttentionOfSome : torch::autograd::Function<AttentionOfSome> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys_values,
                             const at::Tensor& starts, const at::Tensor& streams, int64_t heads, double probability,
@@ -230,18 +246,7 @@ struct AttentionOfSome : torch::autograd::Function<AttentionOfSome> {
 
   static Asking asking(const at::Tensor& queries, const at::Tensor& keys_values, const at::Tensor& starts,
                        const at::Tensor& streams, int64_t heads, const kernels::Dropout& dropout) {
-    const int64_t all = queries.size(1);
-    const int64_t pairs = starts.size(0) - 1;
-    const auto each = static_cast<int32_t>(queries.size(0) / pairs);
-    return {.q = {queries, 0},
-            .k = {keys_values, 0},
-            .v = {keys_values, all},
-            .q_starts = at::arange(pairs + 1, at::kInt) * each,
-            .kv_starts = starts,
-            .streams = streams,
-            .heads = heads,
-            .width = all / heads,
-            .dropout = dropout};
+    return asking_of_some(queries, {keys_values, 0}, {keys_values, queries.size(1)}, starts, streams, heads, dropout);
   }
 };
 
@@ -263,6 +268,11 @@ at::Tensor packed_attention_of_some(const at::Tensor& queries, const at::Tensor&
                                     const Sequences& sequences, int64_t heads, double dropout) {
   return AttentionOfSome::apply(queries, keys_values, sequences.starts, sequences.streams, heads, dropout,
                                 at::GradMode::is_enabled());
+}
+
+at::Tensor packed_attention_to_states(const at::Tensor& queries, const at::Tensor& states, const Sequences& sequences) {
+  const Columns both{states, 0};
+  return forward(asking_of_some(queries, both, both, sequences.starts, sequences.streams, 1, {}), {});
 }
 
 }  // namespace capture

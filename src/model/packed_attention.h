@@ -19,4 +19,6 @@ std::pair<at::Tensor, at::Tensor> packed_co_attention(const at::Tensor& text_qkv
 at::Tensor packed_attention_of_some(const at::Tensor& queries, const at::Tensor& keys_values,
                                     const Sequences& sequences, int64_t heads, double dropout);
 
+at::Tensor packed_attention_to_states(const at::Tensor& queries, const at::Tensor& states, const Sequences& sequences);
+
 }  // namespace capture

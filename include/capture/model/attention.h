@@ -25,6 +25,10 @@ std::pair<at::Tensor, at::Tensor> co_attention(const at::Tensor& text_qkv, const
 at::Tensor attention_of_some(const at::Tensor& queries, const at::Tensor& keys_values, const Sequences& sequences,
                              int64_t heads, double dropout);
 
+/// As many queries for each sequence, [B · P, A], attend to the states themselves, [rows, A], as their keys and values
+/// → [B · P, A]. One head, no dropout, no gradients.
+at::Tensor attention_to_states(const at::Tensor& queries, const at::Tensor& states, const Sequences& sequences);
+
 /// Views of a packed projection [B, N, parts · heads · d] as `parts` tensors [B, heads, N, d].
 std::vector<at::Tensor> split_heads(const at::Tensor& packed, int64_t parts, int64_t heads);
 

@@ -1,6 +1,7 @@
 // The co-transformer: pre-LayerNorm blocks (CLIP's form, QuickGELU) over tokens and regions in one sequence.
 #pragma once
 
+#include "capture/model/absorbed_attention.h"
 #include "capture/model/modules.h"
 #include "capture/model/sequences.h"
 
@@ -43,20 +44,13 @@ class CoBlockImpl : public torch::nn::Module {
  private:
   /// What attention adds to the stream, before the output projection: [rows, width].
   at::Tensor context(const at::Tensor& x, const Sequences& sequences) const;
+  /// The same for some rows, as forward_some() takes them: [M, width].
+  at::Tensor context_of_some(const at::Tensor& x, const Sequences& sequences, const at::Tensor& rows) const;
   /// The second half of the block, row by row: [rows, width] → the same shape.
   at::Tensor mlp(const at::Tensor& x) const;
 
-  /// Some of qkv's rows.
-  struct Part {
-    at::Tensor weight;
-    at::Tensor bias;
-  };
-  Part queries() const;
-  Part keys_values() const;
-
   int64_t heads_;
-  PackedProduct queries_;
-  PackedProduct keys_values_;
+  AbsorbedAttention absorbed_;
   PackedProduct up_;    // with QuickGELU's slope in it
   PackedProduct down_;  // and without it again
 };
