@@ -152,11 +152,11 @@ void EmbeddingCache::make_room(const fs::path& newest) const {
   }
 }
 
-std::string embedding_key(const HybridStreamModelImpl& model, at::Device device, const Dataset& dataset,
+std::string embedding_key(const std::string& model, at::Device device, const Dataset& dataset,
                           const Tokenizer& tokenizer, const EmbedderOptions& options, const std::string& form) {
   return to_line({{"version", kVersion},
                   {"form", form},
-                  {"model", fingerprint(model)},
+                  {"model", model},
                   {"dataset", dataset.fingerprint()},
                   {"tokenizer", tokenizer.fingerprint()},
                   {"max_tokens", options.max_tokens},
@@ -166,7 +166,7 @@ std::string embedding_key(const HybridStreamModelImpl& model, at::Device device,
                   {"device", c10::DeviceTypeName(device.type(), /*lower_case=*/true)}});
 }
 
-PairEmbeddings embed_cached(const EmbeddingCache* cache, HybridStreamModel& model, at::Device device,
+PairEmbeddings embed_cached(const CacheOfModel* cache, HybridStreamModel& model, at::Device device,
                             const Dataset& dataset, const Tokenizer& tokenizer, const EmbedderOptions& options,
                             const EmbedProgress& progress) {
   if (cache == nullptr) return embed(model, device, dataset, tokenizer, options, progress);
@@ -176,18 +176,18 @@ PairEmbeddings embed_cached(const EmbeddingCache* cache, HybridStreamModel& mode
     // Whoever kept everything kept the projections too.
     EmbedderOptions whole = options;
     whole.pooled = true;
-    if (auto kept = cache->find(embedding_key(*model, device, dataset, tokenizer, whole))) {
+    if (auto kept = cache->cache->find(embedding_key(cache->fingerprint, device, dataset, tokenizer, whole))) {
       if (progress) progress(dataset.size());
       return {kept->text_projection, kept->region_projection, {}, {}};
     }
   }
-  const std::string key = embedding_key(*model, device, dataset, tokenizer, options);
+  const std::string key = embedding_key(cache->fingerprint, device, dataset, tokenizer, options);
   bool ran = false;
   const auto run = [&] {
     ran = true;
     return embed(model, device, dataset, tokenizer, options, progress);
   };
-  PairEmbeddings embeddings = cache->find_or(key, run);
+  PairEmbeddings embeddings = cache->cache->find_or(key, run);
   if (!ran && progress) progress(dataset.size());
   return embeddings;
 }

@@ -107,7 +107,7 @@ QueryMode parse_query_mode(const std::string& name) {
       {.what = "there is no query mode '" + name + "'", .where = "--mode", .allowed = "whole, text, image, instances"});
 }
 
-QueryVectors embed_queries(const EmbeddingCache* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
+QueryVectors embed_queries(const CacheOfModel* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
                            const Dataset& queries, const Tokenizer& tokenizer, const EmbedderOptions& options,
                            const EmbedProgress& progress) {
   QueryVectors vectors;
@@ -128,8 +128,12 @@ QueryVectors embed_queries(const EmbeddingCache* cache, QueryMode mode, HybridSt
     }
     return joined(parts);
   };
-  const std::string key = embedding_key(*model, device, queries, tokenizer, options, name_of(mode));
-  vectors.questions = cache == nullptr ? run() : cache->find_or(key, run);
+  if (cache == nullptr) {
+    vectors.questions = run();
+  } else {
+    const auto key = embedding_key(cache->fingerprint, device, queries, tokenizer, options, name_of(mode));
+    vectors.questions = cache->cache->find_or(key, run);
+  }
   if (progress) progress(queries.size());
   return vectors;
 }

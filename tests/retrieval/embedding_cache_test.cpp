@@ -124,10 +124,11 @@ class EmbeddingCacheTest : public EmbedderTest {
  protected:
   PairEmbeddings cached(const EmbedderOptions& options = {}) {
     passes_ = 0;
-    return embed_cached(&cache_, model_, at::kCPU, data_, letters_, options, [&](int64_t) { ++passes_; });
+    const CacheOfModel cache(cache_, *model_);
+    return embed_cached(&cache, model_, at::kCPU, data_, letters_, options, [&](int64_t) { ++passes_; });
   }
   std::string key(const EmbedderOptions& options = {}) {
-    return embedding_key(*model_, at::kCPU, data_, letters_, options);
+    return embedding_key(fingerprint(*model_), at::kCPU, data_, letters_, options);
   }
   std::vector<std::filesystem::path> entries() const {
     std::vector<std::filesystem::path> paths;
@@ -170,9 +171,9 @@ TEST_F(EmbeddingCacheTest, TheKeyIsMadeOfContent) {
   EXPECT_NE(key({.max_regions = 4}), before);
   EXPECT_NE(key({.precision = Precision::bfloat16}), before);
   std::filesystem::copy_file(folder_ / "small.capshard", folder_ / "copy.capshard");
-  EXPECT_EQ(embedding_key(*model_, at::kCPU, Dataset(folder_ / "copy.capshard"), letters_, {}), before);
+  EXPECT_EQ(embedding_key(fingerprint(*model_), at::kCPU, Dataset(folder_ / "copy.capshard"), letters_, {}), before);
   write_samples(folder_ / "other.capshard", small_layout(), 22);
-  EXPECT_NE(embedding_key(*model_, at::kCPU, Dataset(folder_ / "other.capshard"), letters_, {}), before);
+  EXPECT_NE(embedding_key(fingerprint(*model_), at::kCPU, Dataset(folder_ / "other.capshard"), letters_, {}), before);
   HybridStreamModelOptions options = model_->options();
   EXPECT_EQ(fingerprint(*HybridStreamModel(options, 5)), fingerprint(*model_));
   EXPECT_NE(fingerprint(*HybridStreamModel(options, 6)), fingerprint(*model_));
@@ -181,6 +182,20 @@ TEST_F(EmbeddingCacheTest, TheKeyIsMadeOfContent) {
   const at::NoGradGuard no_grad;
   model_->text_output->bias[7] += 1e-6;
   EXPECT_NE(key(), before);
+}
+
+TEST_F(EmbeddingCacheTest, KnowsAModelThatHasGivenUpItsWeights) {
+  const PairEmbeddings expected = embedded({.batch_size = 5});
+  const std::string before = key();
+  const CacheOfModel cache(cache_, *model_);
+  const EmbedderOptions options{.batch_size = 5, .weights = PackedWeights::given_up};
+  for (const int batches : {5, 1}) {
+    passes_ = 0;
+    const auto count = [&](int64_t) { ++passes_; };
+    expect_near(embed_cached(&cache, model_, at::kCPU, data_, letters_, options, count), expected, 0);
+    EXPECT_EQ(passes_, batches);
+  }
+  EXPECT_TRUE(cache_.find(before));
 }
 
 TEST_F(EmbeddingCacheTest, ADamagedEntryIsMadeAnew) {
@@ -241,7 +256,8 @@ TEST_F(EmbeddingCacheTest, WhatWasUsedLongestAgoMakesRoom) {
 
 TEST_F(EmbeddingCacheTest, AFolderThatCannotBeWrittenCostsNothingElse) {
   write_file(folder_ / "file", "in the way");
-  const EmbeddingCache blocked(folder_ / "file" / "cache");
+  const EmbeddingCache nowhere(folder_ / "file" / "cache");
+  const CacheOfModel blocked(nowhere, *model_);
   expect_near(embed_cached(&blocked, model_, at::kCPU, data_, letters_, {}), embedded({}), 0);
 }
 

@@ -85,7 +85,7 @@ class QueryModeTest : public EmbedderTest {
     }
     writer.finish();
   }
-  QueryVectors asked(QueryMode mode, const EmbedderOptions& options = {}, const EmbeddingCache* cache = nullptr) {
+  QueryVectors asked(QueryMode mode, const EmbedderOptions& options = {}, const CacheOfModel* cache = nullptr) {
     return embed_queries(cache, mode, model_, at::kCPU, Dataset(folder_ / "titled.capshard"), letters_, options);
   }
   PairEmbeddings embedded(const std::vector<Sample>& samples) {
@@ -132,7 +132,8 @@ TEST_F(QueryModeTest, InstancesShowEveryRegionAsAPhoto) {
 }
 
 TEST_F(QueryModeTest, EachModeIsKeptUnderAKeyOfItsOwn) {
-  const EmbeddingCache cache(folder_ / "cache");
+  const EmbeddingCache embeddings(folder_ / "cache");
+  const CacheOfModel cache(embeddings, *model_);
   for (int round = 0; round < 2; ++round) {
     for (const QueryMode mode : {QueryMode::whole, QueryMode::text, QueryMode::image, QueryMode::instances}) {
       expect_near(asked(mode, {}, &cache).questions, asked(mode).questions, 0);

@@ -35,7 +35,7 @@ struct EmbedderOptions {
   /// alone.
   bool packed = true;
   /// Of what a CPU's products read a copy of. Given up, half a model's memory is free, and the model can embed packed
-  /// batches in this precision and do nothing else; embed_cached(), which reads the weights, wants them kept.
+  /// batches in this precision and do nothing else.
   PackedWeights weights = PackedWeights::kept;
   /// Which of several processes this one is: it embeds a share of the samples.
   int64_t rank = 0;

@@ -44,16 +44,26 @@ class EmbeddingCache {
   uint64_t max_bytes_;
 };
 
-/// The key of what embed() would give. It is made of the content of weights, options, tokenizer and shards, of the
-/// limits and the precision, and of the kind of device; neither file names nor batch size matter. `form` tells other
-/// questions of the same dataset apart.
-std::string embedding_key(const HybridStreamModelImpl& model, at::Device device, const Dataset& dataset,
+/// A cache, and what it knows the model by that embeds: taken while the model has its weights, which embedding may give
+/// up (PackedWeights::given_up).
+struct CacheOfModel {
+  CacheOfModel(const EmbeddingCache& embeddings, const HybridStreamModelImpl& model)
+      : cache(&embeddings), fingerprint(capture::fingerprint(model)) {}
+
+  const EmbeddingCache* cache;
+  std::string fingerprint;
+};
+
+/// The key of what embed() would give. It is made of the model's fingerprint(), of the content of tokenizer and shards,
+/// of the limits and the precision, and of the kind of device; neither file names nor batch size matter. `form` tells
+/// other questions of the same dataset apart.
+std::string embedding_key(const std::string& model, at::Device device, const Dataset& dataset,
                           const Tokenizer& tokenizer, const EmbedderOptions& options,
                           const std::string& form = "whole");
 
 /// embed(), unless the cache has the vectors: then nothing runs, and `progress` hears at once that all is done. Without
 /// a cache (null): embed().
-PairEmbeddings embed_cached(const EmbeddingCache* cache, HybridStreamModel& model, at::Device device,
+PairEmbeddings embed_cached(const CacheOfModel* cache, HybridStreamModel& model, at::Device device,
                             const Dataset& dataset, const Tokenizer& tokenizer, const EmbedderOptions& options,
                             const EmbedProgress& progress = {});
 

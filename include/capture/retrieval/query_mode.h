@@ -35,7 +35,7 @@ struct QueryVectors {
 
 /// embed_cached() for a mode. Under `instances` region r of a photo is a photo that shows this region from edge to
 /// edge.
-QueryVectors embed_queries(const EmbeddingCache* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
+QueryVectors embed_queries(const CacheOfModel* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
                            const Dataset& queries, const Tokenizer& tokenizer, const EmbedderOptions& options,
                            const EmbedProgress& progress = {});
 

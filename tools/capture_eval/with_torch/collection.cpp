@@ -77,8 +77,10 @@ ModelVectors embed_collection(const Collection& collection, HybridStreamModel& m
   const auto report = [&](int64_t done) { progress.update(before + done); };
 
   ModelVectors vectors;
-  const EmbeddingCache* const cache = setting.subject.cache ? &*setting.subject.cache : nullptr;
-  if (cache == nullptr) options.weights = PackedWeights::given_up;
+  std::optional<CacheOfModel> kept;
+  if (setting.subject.cache) kept.emplace(*setting.subject.cache, *model);
+  const CacheOfModel* const cache = kept ? &*kept : nullptr;
+  options.weights = PackedWeights::given_up;
   vectors.gallery = embed_cached(cache, model, setting.device, collection.gallery, setting.tokenizer, options, report);
   before = collection.gallery.size();
   for (const QueryMode mode : modes) {
