@@ -103,4 +103,13 @@ std::string names_of(std::span<const Processor> processors) {
   return text;
 }
 
+bool bfloat16_pairs_pay() {
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
+  return !__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake");
+#else
+  return false;
+#endif
+}
+
 }  // namespace capture

@@ -85,14 +85,16 @@ double measured_peak_tflops(at::Device device, Precision precision, int64_t size
   const bool cpu = device.is_cpu();
   if (size == 0) size = cpu ? 768 : 4096;
   const int64_t repeats = cpu ? 1 : 10;
-  const auto type = precision == Precision::bfloat16 ? at::kBFloat16 : at::kFloat;
+  const bool half = precision == Precision::bfloat16;
+  const auto type = half ? at::kBFloat16 : at::kFloat;
   const at::Tensor square = at::full({size, size}, 0.5, at::TensorOptions(device).dtype(type));
   seconds_of_product(square, square, 1);
   double fastest = seconds_of_product(square, square, repeats);
   const auto rounds = static_cast<int>(std::clamp(0.1 / fastest, 2.0, 20.0));
   for (int i = 0; i < rounds; ++i) fastest = std::min(fastest, seconds_of_product(square, square, repeats));
   const auto n = static_cast<double>(size);
-  return 2e-12 * n * n * n * static_cast<double>(repeats) / fastest;
+  const double peak = 2e-12 * n * n * n * static_cast<double>(repeats) / fastest;
+  return cpu && half ? std::max(peak, measured_peak_tflops(device, Precision::float32, size)) : peak;
 }
 
 double peak_tflops(at::Device device, Precision precision) {

@@ -32,4 +32,8 @@ bool stay_on(std::span<const Processor> processors);
 /// Their numbers for a log: "0-3, 8".
 std::string names_of(std::span<const Processor> processors);
 
+/// Whether AVX-512's product of pairs of bfloat16 (VDPBF16PS) is faster than float32's of the same numbers. Intel's
+/// processors but for Cooper Lake take four times as long for it, and so are half as fast. False where there is none.
+bool bfloat16_pairs_pay();
+
 }  // namespace capture

@@ -33,8 +33,7 @@ std::span<const ScoreKernel* const> score_kernels();
 /// The fastest of them for vectors of float32.
 const ScoreKernel& float32_kernel();
 
-/// The fastest for vectors of bfloat16; null on a processor without instructions for their products, where rounding to
-/// them would save no time.
+/// The fastest for vectors of bfloat16; null on a processor where these save no time (see bfloat16_pairs_pay()).
 const ScoreKernel* bfloat16_kernel();
 
 }  // namespace capture

@@ -15,7 +15,7 @@ namespace capture {
 double known_peak_tflops(std::string_view gpu, Precision precision, bool rounded);
 
 /// The fastest of a few products of square matrices of this size, timed here and now; 0: one that takes about a tenth
-/// of a second in all.
+/// of a second in all. For bfloat16 on a CPU, whose instructions for it can be the slower ones, the best of both types.
 double measured_peak_tflops(at::Device device, Precision precision, int64_t size = 0);
 
 /// Of one device: from the table, or measured where it has none. On a CPU, of the threads that LibTorch may use.

@@ -12,19 +12,27 @@
 namespace capture::kernels {
 namespace {
 
+/// Each number as bfloat16, in the lower half of a word.
+inline Words rounded(Numbers numbers) {
+  return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
+}
+
+/// One number a word.
+template <Word kWord>
+inline Words single(Numbers numbers) {
+  return kWord == Word::rounded ? _mm512_slli_epi32(rounded(numbers), 16) : _mm512_castps_si512(numbers);
+}
+
 /// Each number of `low` as bfloat16 in the lower half of a word, with that of `high` in the upper half.
 inline Words paired(Numbers low, Numbers high) {
-  const auto rounded = [](Numbers numbers) {
-    return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
-  };
   return _mm512_or_si512(rounded(low), _mm512_slli_epi32(rounded(high), 16));
 }
 
 /// Sixteen words of a line from number `at` on; `left` numbers of it are left there.
-template <bool kHalf, class Number>
+template <Word kWord, class Number>
 inline Words words_along(const Number* line, int64_t left) {
-  if constexpr (!kHalf) {
-    return _mm512_castps_si512(load(line, first_of(left)));
+  if constexpr (kWord != Word::pair) {
+    return single<kWord>(load(line, first_of(left)));
   } else {
     const Numbers low = load(line, first_of(left));
     const Numbers high = load(line + 16, first_of(left - 16));
@@ -102,9 +110,9 @@ class Blocks {
 };
 
 /// Lines that lie number by number in memory.
-template <bool kHalf, class Number>
+template <Word kWord, class Number>
 void lay_out_lines(const PanelLayout& layout, const Factor& factor, int64_t first, int64_t depth, const Blocks& to) {
-  constexpr int64_t kNumbers = kHalf ? 2 : 1;  // of a word
+  constexpr int64_t kNumbers = kWord == Word::pair ? 2 : 1;  // of a word
   const auto* const data = static_cast<const Number*>(factor.data) + first * factor.stride;
   const int64_t lines = std::min(layout.lines, factor.lines - first);
   for (int64_t begin = 0; begin < layout.lines; begin += 16) {
@@ -114,7 +122,7 @@ void lay_out_lines(const PanelLayout& layout, const Factor& factor, int64_t firs
 #pragma GCC unroll 16
       for (int64_t i = 0; i < 16; ++i) {
         const bool exists = begin + i < lines;
-        block[i] = exists ? words_along<kHalf>(data + (begin + i) * factor.stride + at, depth - at) : Words{};
+        block[i] = exists ? words_along<kWord>(data + (begin + i) * factor.stride + at, depth - at) : Words{};
       }
       to.put_lines(begin, word, block);
     }
@@ -122,10 +130,10 @@ void lay_out_lines(const PanelLayout& layout, const Factor& factor, int64_t firs
 }
 
 /// Lines whose numbers of one place lie side by side.
-template <bool kHalf, class Number>
+template <Word kWord, class Number>
 void lay_out_places(const PanelLayout& layout, const Factor& factor, int64_t first, int64_t depth, const Blocks& to,
                     float* sums) {
-  constexpr int64_t kNumbers = kHalf ? 2 : 1;
+  constexpr int64_t kNumbers = kWord == Word::pair ? 2 : 1;
   const auto* const data = static_cast<const Number*>(factor.data) + first;
   const int64_t lines = std::min(layout.lines, factor.lines - first);
   for (int64_t begin = 0; begin < layout.lines; begin += 16) {
@@ -138,9 +146,10 @@ void lay_out_places(const PanelLayout& layout, const Factor& factor, int64_t fir
         const int64_t at = (word + i) * kNumbers;
         const Number* const place = data + at * factor.stride + begin;
         const Numbers low = at < depth ? load(place, mask) : Numbers{};
-        block[i] = _mm512_castps_si512(low);
         total += low;
-        if constexpr (kHalf) {
+        if constexpr (kWord != Word::pair) {
+          block[i] = single<kWord>(low);
+        } else {
           const Numbers high = at + 1 < depth ? load(place + factor.stride, mask) : Numbers{};
           block[i] = paired(low, high);
           total += high;
@@ -152,13 +161,13 @@ void lay_out_places(const PanelLayout& layout, const Factor& factor, int64_t fir
   }
 }
 
-template <bool kHalf, class Number>
+template <Word kWord, class Number>
 void lay_out_numbers(const PanelLayout& layout, const Factor& factor, int64_t first, int64_t depth, const Blocks& to,
                      float* sums) {
   if (factor.line_wise) {
-    lay_out_lines<kHalf, Number>(layout, factor, first, depth, to);
+    lay_out_lines<kWord, Number>(layout, factor, first, depth, to);
   } else {
-    lay_out_places<kHalf, Number>(layout, factor, first, depth, to, sums);
+    lay_out_places<kWord, Number>(layout, factor, first, depth, to, sums);
   }
 }
 
@@ -170,12 +179,14 @@ void lay_out(const PanelLayout& layout, const Factor& factor, int64_t panel, int
              float* sums) {
   const int64_t first = panel * layout.lines;
   const Blocks to(layout, words);
-  if (layout.half) {
-    factor.bfloat16 ? lay_out_numbers<true, uint16_t>(layout, factor, first, depth, to, sums)
-                    : lay_out_numbers<true, float>(layout, factor, first, depth, to, sums);
+  if (layout.word == Word::pair) {
+    factor.bfloat16 ? lay_out_numbers<Word::pair, uint16_t>(layout, factor, first, depth, to, sums)
+                    : lay_out_numbers<Word::pair, float>(layout, factor, first, depth, to, sums);
+  } else if (factor.bfloat16) {  // rounded already
+    lay_out_numbers<Word::number, uint16_t>(layout, factor, first, depth, to, sums);
   } else {
-    factor.bfloat16 ? lay_out_numbers<false, uint16_t>(layout, factor, first, depth, to, sums)
-                    : lay_out_numbers<false, float>(layout, factor, first, depth, to, sums);
+    layout.word == Word::rounded ? lay_out_numbers<Word::rounded, float>(layout, factor, first, depth, to, sums)
+                                 : lay_out_numbers<Word::number, float>(layout, factor, first, depth, to, sums);
   }
 }
 

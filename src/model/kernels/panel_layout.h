@@ -7,7 +7,7 @@
 
 namespace capture::kernels {
 
-/// How the words of a panel lie: 32 bits each, one number or two of bfloat16 that are neighbours along the line.
+/// How the words of a panel lie.
 enum class Order {
   words,  ///< a word of every line, then the next one of every line
   tiles,  ///< sixteen words of every line side by side, then the next sixteen of every line
@@ -16,7 +16,7 @@ enum class Order {
 struct PanelLayout {
   int64_t lines;
   Order order;
-  bool half;      ///< numbers become bfloat16
+  Word word;
   int64_t words;  ///< of a line; those past its numbers are zero
 };
 

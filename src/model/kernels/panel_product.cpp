@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "capture/base/processors.h"
 #include "panel_layout.h"
 #include "panel_vectors.h"
 #include "tile_product.h"
@@ -19,17 +20,14 @@ int64_t panels(int64_t lines, int64_t each) {
 
 }  // namespace
 
-bool PanelProduct::in_tiles() const {
-  return bfloat16 && has_tiles();
-}
-
 int64_t PanelProduct::words() const {
-  const int64_t words = bfloat16 ? (depth + 1) / 2 : depth;
-  return in_tiles() ? panels(words, kTileWords) * kTileWords : words;
+  const int64_t pairs = (depth + 1) / 2;
+  if (multiplies(Halves::tiles)) return panels(pairs, kTileWords) * kTileWords;
+  return multiplies(Halves::pairs) ? pairs : depth;
 }
 
 int64_t PanelProduct::row_lines() const {
-  return in_tiles() ? kTileRows : kRows;
+  return multiplies(Halves::tiles) ? kTileRows : kRows;
 }
 
 int64_t PanelProduct::row_panels() const {
@@ -65,6 +63,11 @@ bool has_panel_product() {
   return found;
 }
 
+Halves fastest_halves() {
+  static const Halves fastest = has_tiles() ? Halves::tiles : bfloat16_pairs_pay() ? Halves::pairs : Halves::widened;
+  return fastest;
+}
+
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16")
 
@@ -77,7 +80,7 @@ struct Float32Step {
   }
 };
 
-struct BFloat16Step {
+struct PairStep {
   static Numbers add(Numbers sum, uint32_t row, Words column) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(row))),
                             reinterpret_cast<__m512bh>(column));
@@ -127,21 +130,29 @@ constexpr Tile kTiles[kRows + 1] = {nullptr,        tile<Step, 1>,  tile<Step, 2
 
 #pragma GCC pop_options
 
+Word PanelProduct::word() const {
+  if (!bfloat16) return Word::number;
+  return halves == Halves::widened ? Word::rounded : Word::pair;
+}
+
 void PanelProduct::lay_out_rows(int64_t panel, uint32_t* to, float* sums) const {
-  lay_out({row_lines(), in_tiles() ? Order::tiles : Order::words, bfloat16, words()}, rows, panel, depth, to, sums);
+  const Order order = multiplies(Halves::tiles) ? Order::tiles : Order::words;
+  lay_out({row_lines(), order, word(), words()}, rows, panel, depth, to, sums);
 }
 
 void PanelProduct::lay_out_columns(int64_t panel, uint32_t* to) const {
-  lay_out({kColumns, Order::words, bfloat16, words()}, columns, panel, depth, to, nullptr);
+  lay_out({kColumns, Order::words, word(), words()}, columns, panel, depth, to, nullptr);
 }
 
 void PanelProduct::multiply(int64_t begin, int64_t end, int64_t first, int64_t last, const uint32_t* row_panels,
                             const uint32_t* column_panels, int64_t next) const {
-  if (in_tiles()) return multiply_tiles(*this, begin, end, first, last, row_panels, column_panels, next);
+  if (multiplies(Halves::tiles)) {
+    return multiply_tiles(*this, begin, end, first, last, row_panels, column_panels, next);
+  }
   Prefetch prefetch(columns, depth, next * kColumns, (end - begin) * kColumns);
   for (int64_t i = first; i < last; ++i) {
     const int64_t count = std::min(kRows, rows.lines - i * kRows);
-    const Tile run = (bfloat16 ? kTiles<BFloat16Step> : kTiles<Float32Step>)[count];
+    const Tile run = (multiplies(Halves::pairs) ? kTiles<PairStep> : kTiles<Float32Step>)[count];
     for (int64_t panel = begin; panel < end; ++panel) {
       run(*this, row_panels + i * row_words(), column_panels + (panel - begin) * column_words(), i * kRows,
           panel * kColumns, prefetch);
@@ -154,6 +165,10 @@ void PanelProduct::multiply(int64_t begin, int64_t end, int64_t first, int64_t l
 
 bool has_panel_product() {
   return false;
+}
+
+Halves fastest_halves() {
+  return Halves::widened;
 }
 
 void PanelProduct::lay_out_rows(int64_t, uint32_t*, float*) const {}

@@ -38,6 +38,23 @@ struct Result {
   bool passing = false;  ///< nobody reads it soon: written past the caches where its places allow
 };
 
+/// A 32-bit word of a panel.
+enum class Word {
+  number,   ///< float32
+  rounded,  ///< the same, with a number of bfloat16 in it
+  pair      ///< two numbers of bfloat16 that are neighbours along the line
+};
+
+/// How numbers of bfloat16 are multiplied. The sums are of float32 each time.
+enum class Halves {
+  widened,  ///< one by one, as float32
+  pairs,    ///< two by two, by AVX-512's instruction for it
+  tiles     ///< by AMX
+};
+
+/// Tiles where there are any, else pairs where they pay.
+Halves fastest_halves();
+
 /// result [rows.lines, columns.lines] = finish(scale · rows columnsᵀ + bias_scale · bias), summed in float32.
 struct PanelProduct {
   Factor rows;
@@ -45,8 +62,9 @@ struct PanelProduct {
   int64_t depth;  ///< numbers of a line
   bool bfloat16;  ///< whether numbers are rounded to bfloat16 before they are multiplied
   Result result;
+  Halves halves = fastest_halves();
 
-  /// 32-bit words of a line: one number each, or two that are bfloat16, and zeros where tiles need more.
+  /// Words of a line, and zeros where tiles need more.
   int64_t words() const;
   int64_t row_panels() const;
   int64_t column_panels() const;
@@ -69,7 +87,8 @@ struct PanelProduct {
   int64_t column_groups(int64_t workers) const;
 
  private:
-  bool in_tiles() const;  ///< whether AMX multiplies
+  bool multiplies(Halves kind) const { return bfloat16 && halves == kind; }
+  Word word() const;
   int64_t row_lines() const;
 };
 

@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "capture/base/processors.h"
+
 // Each instruction set has its copy of the loops, in a region of its own. No header may be included inside one: what it
 // defines would be compiled for processors that the running one may not be.
 
@@ -126,7 +128,7 @@ const ScoreKernel& float32_kernel() {
 }
 
 const ScoreKernel* bfloat16_kernel() {
-  static const ScoreKernel* const kernel = fastest(true);
+  static const ScoreKernel* const kernel = bfloat16_pairs_pay() ? fastest(true) : nullptr;
   return kernel;
 }
 
