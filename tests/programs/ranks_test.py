@@ -1,132 +1,19 @@
-"""capture_train in several processes: the same numbers as in one, whatever starts them, and one message when one is lost."""
+"""capture_train in several processes: the same numbers as in one, whatever starts them, and the same input for all."""
 import array
 import json
 import math
 import os
 import pathlib
-import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-import time
 import unittest
 
-from small_model import small_config
+import ranks_case
+from ranks_case import BATCH, BIN, PAIRS, RanksCase, norm, setUpModule, tearDownModule
 
-BIN = pathlib.Path(os.environ["CAPTURE_BIN"])
 TORCHRUN = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "capture/torch-2.11.0/bin/torchrun"
-PAIRS, BATCH = 29, 8  # an epoch's last batch is one of 5 pairs, for 2 and 4 ranks too
-
 STEADY = ["schedule.type=constant", "schedule.warmup_fraction=0"]  # not a matter of how many steps are asked for
-
-
-def setUpModule():
-    global DATA
-    DATA = pathlib.Path(tempfile.mkdtemp(prefix="capture_ranks_data_"))
-    subprocess.run([BIN / "capture_data", "synth", "--output", DATA / "world", "--train", str(PAIRS), "--gallery", "0",
-                    "--queries", "0", "--feature-width", "8", "--regions", "6"], check=True, capture_output=True, timeout=60)
-
-
-def tearDownModule():
-    shutil.rmtree(DATA)
-
-
-def tensors(path):
-    """{name: float32 numbers} of a .safetensors file."""
-    data = path.read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + size])
-    header.pop("__metadata__", None)
-    return {name: array.array("f", data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]])
-            for name, entry in header.items()}
-
-
-def norm(numbers):
-    return math.sqrt(sum(number * number for number in numbers))
-
-
-class RanksCase(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="capture_ranks_"))
-        self.addCleanup(shutil.rmtree, self.folder)
-        config = small_config(log_interval=1)
-        # Of 8 numbers ReLU may leave hardly one, and what is then scaled to length 1 is rounding.
-        config["model"]["projection_width"] = 32
-        config["tokenizer"] = {"type": "wordpiece", "file": str(DATA / "world/vocab.txt")}
-        config["data"] = {"train": [str(DATA / "world/train")]}
-        config["loader"].update(workers=1, max_tokens=16)
-        config["optimizer"] = {"learning_rate": 1e-3, "epsilon": 1e-6}
-        config["trainer"].update(steps=20, checkpoint_interval=100)
-        config["distributed"] = {"timeout_seconds": 20}
-        self.config = self.folder / "config.json"
-        self.config.write_text(json.dumps(config))
-        self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def command(self, output, ranks, *settings, resume="never"):
-        settings = [f"loader.batch_size={BATCH // ranks}", *settings]
-        launch = ["--launch", str(ranks)] if ranks > 1 else []
-        return [BIN / "capture_train", "--config", self.config, "--output", self.folder / output, "--resume", resume,
-                *launch, *[word for setting in settings for word in ("--set", setting)]]
-
-    def train(self, *arguments, **options):
-        done = subprocess.run(self.command(*arguments, **options), capture_output=True, text=True, timeout=120,
-                              env=self.environment)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done
-
-    def start(self, output, ranks, steps, *settings):
-        """A long run, when it has done some steps, and the process id of each rank."""
-        process = subprocess.Popen(self.command(output, ranks, "trainer.steps=1000000", *settings), stderr=subprocess.PIPE, text=True,
-                                   env=self.environment)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.kill)
-        self.until_step(process, output, steps)
-        return process, self.ids(output, ranks)
-
-    def until_step(self, process, output, step):
-        metrics = self.folder / output / "metrics.jsonl"
-        deadline = time.monotonic() + 60
-        while not (metrics.exists() and f'{{"step":{step},' in metrics.read_text()):
-            self.assertIsNone(process.poll())
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
-
-    def ids(self, output, ranks):
-        """The process of each rank that was started last."""
-        return [int(re.findall(r"is process (\d+)", self.log(output, rank))[-1]) for rank in range(ranks)]
-
-    def until_gone(self, ids):
-        deadline = time.monotonic() + 60
-        while any(self.lives(number) for number in ids):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-
-    def lives(self, number):
-        try:
-            return "State:\tZ" not in pathlib.Path(f"/proc/{number}/status").read_text()
-        except OSError:
-            return False
-
-    def log(self, output, rank):
-        return (self.folder / output / ("log.txt" if rank == 0 else f"log.rank{rank}.txt")).read_text()
-
-    def files(self, output):
-        return sorted(re.sub("tfevents.*", "tfevents", path.name) for path in (self.folder / output).iterdir())
-
-    def losses(self, output):
-        lines = [json.loads(line) for line in (self.folder / output / "metrics.jsonl").read_text().splitlines()]
-        return [[line[key] for key in ("loss", "masked_tokens", "masked_regions", "contrastive")] for line in lines]
-
-    def assertSameNumbers(self, one, other):
-        for mine, yours in zip(self.losses(one), self.losses(other), strict=True):
-            for a, b in zip(mine, yours):
-                self.assertAlmostEqual(a, b, delta=1e-6 * abs(a))
-        weights, others = (tensors(self.folder / name / "checkpoints/step_20/model.safetensors") for name in (one, other))
-        whole = norm([norm(numbers) for numbers in weights.values()])
-        apart = norm([norm([a - b for a, b in zip(weights[name], others[name], strict=True)]) for name in weights])
-        self.assertLess(apart, 1e-6 * whole)
 
 
 class Numbers(RanksCase):
@@ -251,7 +138,7 @@ class Cores(RanksCase):
 def write_bert(path, **more):
     """The weights of a BERT that fits the text side of small_config, all of them one number."""
     wide, shapes = 16, {}
-    words = len((DATA / "world/vocab.txt").read_text().splitlines())
+    words = len((ranks_case.DATA / "world/vocab.txt").read_text().splitlines())
     for name, rows in (("word_embeddings", words), ("position_embeddings", 512), ("token_type_embeddings", 2)):
         shapes[f"embeddings.{name}.weight"] = [rows, wide]
     layer = "encoder.layer.0."
@@ -274,7 +161,7 @@ class OtherInput(RanksCase):
 
     @classmethod
     def setUpClass(cls):
-        subprocess.run([BIN / "capture_data", "synth", "--output", DATA / "shop", "--train", "8", "--gallery", "8", "--queries", "4",
+        subprocess.run([BIN / "capture_data", "synth", "--output", ranks_case.DATA / "shop", "--train", "8", "--gallery", "8", "--queries", "4",
                         "--products", "4", "--feature-width", "8", "--regions", "6"], check=True, capture_output=True, timeout=60)
 
     def setUp(self):
@@ -299,7 +186,7 @@ class OtherInput(RanksCase):
             for name, source, samples in [("train", "world/train", PAIRS), ("validation", "shop/train", 8),
                                           ("gallery", "shop/gallery", 8), ("queries", "shop/queries", 4)]:
                 last = samples - 1 - (1 if stale == name and rank else 0)
-                subprocess.run([BIN / "capture_data", "subset", DATA / source, "--last", str(last), "--output", place / name],
+                subprocess.run([BIN / "capture_data", "subset", ranks_case.DATA / source, "--last", str(last), "--output", place / name],
                                check=True, capture_output=True, timeout=60)
             where = {"RANK": str(rank), "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
             ranks.append(subprocess.Popen([*self.command(home / "run", 1), *arguments], cwd=place, stderr=subprocess.PIPE, text=True,
@@ -322,109 +209,6 @@ class OtherInput(RanksCase):
         codes, said, run = self.run_on_two(None, "--init", "bert.safetensors")
         self.assertEqual(codes, [0, 0], said)
         self.assertIn("mAP@10", (run / "metrics.jsonl").read_text())
-
-
-class Losses(RanksCase):
-    def test_a_killed_rank_is_named_by_all_others(self):
-        for ranks, victim in [(2, 0), (3, 1)]:
-            output = f"killed_{ranks}"
-            process, ids = self.start(output, ranks, 3)
-            os.kill(ids[victim], signal.SIGKILL)
-            _, message = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 128 + signal.SIGKILL, message)
-            self.assertIn(f"rank {victim} was killed by signal 9", message)
-            self.assertIn("log.txt" if victim == 0 else f"log.rank{victim}.txt", message)
-            for rank in set(range(ranks)) - {victim}:
-                self.assertRegex(self.log(output, rank), f"the other ranks, after .* s: rank {victim} of {ranks} is gone")
-
-    def test_a_stopped_rank_is_named_when_the_time_is_over(self):
-        runs = {victim: self.start(f"stopped_{victim}", 2, 3, "distributed.timeout_seconds=5") for victim in (1, 0)}
-        for victim, (_, ids) in runs.items():
-            os.kill(ids[victim], signal.SIGSTOP)
-        for victim, (process, ids) in runs.items():
-            _, message = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 1, message)
-            self.assertRegex(self.log(f"stopped_{victim}", 1 - victim),
-                             f"after 5.* s: rank {victim} of 2 hangs or is cut off")
-            self.assertFalse(pathlib.Path(f"/proc/{ids[victim]}").exists())
-
-    def test_an_error_of_one_rank_is_told_by_all(self):
-        (self.folder / "run").mkdir()
-        (self.folder / "run/letter.txt").write_text("dear")
-        done = subprocess.run(self.command("run", 2), capture_output=True, text=True, timeout=60, env=self.environment)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn("no run folder", done.stderr)
-        self.assertNotIn("its log is", done.stderr)
-        self.assertEqual([path.name for path in (self.folder / "run").iterdir()], ["letter.txt"])
-
-    def test_sigterm_reaches_every_rank_once(self):
-        process, _ = self.start("run", 2, 3)
-        process.send_signal(signal.SIGTERM)
-        _, message = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 128 + signal.SIGTERM, message)
-        self.assertIn("--resume auto", message)
-        self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
-
-    def test_an_end_that_was_asked_for_is_no_failure(self):
-        whole, _ = self.start("to_the_launcher", 2, 3)
-        whole.send_signal(signal.SIGUSR1)
-        whole.send_signal(signal.SIGTERM)
-        one, ids = self.start("to_a_rank", 2, 3)
-        os.kill(ids[1], signal.SIGTERM)
-        late = subprocess.Popen(self.command("late", 2, "trainer.time_limit=1e-6"), stderr=subprocess.PIPE, text=True,
-                                env=self.environment)
-        for process, codes in [(whole, {128 + signal.SIGUSR1, 128 + signal.SIGTERM}), (one, {128 + signal.SIGTERM}), (late, {124})]:
-            _, message = process.communicate(timeout=60)
-            self.assertIn(process.returncode, codes, message)
-            self.assertIn("--resume auto", message)
-            self.assertNotIn("error", message)
-            self.assertNotIn("ended first", message)
-
-    def hang_at_its_end(self, rank):
-        source, library = self.folder / "hang.c", self.folder / "hang.so"
-        source.write_text(f'''#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-__attribute__((destructor)) static void hang(void) {{
-  const char* rank = getenv("RANK");
-  if (rank && !strcmp(rank, "{rank}")) pause();
-}}
-''')
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-        self.environment["LD_PRELOAD"] = str(library)
-
-    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
-    def test_a_rank_that_hangs_when_all_is_done_is_not_waited_for(self):
-        self.hang_at_its_end(rank=1)
-        done = subprocess.run(self.command("run", 2, "trainer.steps=2", "distributed.timeout_seconds=1"), timeout=60,
-                              capture_output=True, text=True, env=self.environment)
-        self.assertEqual(done.returncode, 128 + signal.SIGKILL, done.stderr)
-        self.assertIn("rank 1 hung: it had not ended 6 s after rank 0 had", done.stderr)
-        self.assertTrue((self.folder / "run/checkpoints/step_2").exists())
-
-    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
-    def test_rank_0_is_not_waited_for_either_when_a_signal_has_ended_the_others(self):
-        self.hang_at_its_end(rank=0)
-        process, _ = self.start("run", 2, 3, "distributed.timeout_seconds=1")
-        process.send_signal(signal.SIGTERM)
-        _, message = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 128 + signal.SIGKILL, message)
-        self.assertIn("rank 0 hung: it had not ended 6 s after rank 1 had", message)
-
-    def test_a_rank_is_not_killed_by_a_connection_that_is_gone(self):
-        process, ids = self.start("run", 2, 3)
-        for number in ids:
-            (ignored,) = re.findall(r"SigIgn:\s*(\w+)", pathlib.Path(f"/proc/{number}/status").read_text())
-            self.assertTrue(int(ignored, 16) >> (signal.SIGPIPE - 1) & 1)
-        process.terminate()
-        process.communicate(timeout=60)
-
-    def test_ranks_end_with_their_launcher(self):
-        process, ids = self.start("run", 2, 3)
-        process.kill()
-        process.wait()
-        self.until_gone(ids)
-        self.assertEqual(len(list((self.folder / "run/checkpoints").glob("step_*"))), 1)
 
 
 if __name__ == "__main__":
