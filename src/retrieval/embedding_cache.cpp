@@ -166,17 +166,17 @@ std::string embedding_key(const std::string& model, at::Device device, const Dat
                   {"device", c10::DeviceTypeName(device.type(), /*lower_case=*/true)}});
 }
 
-PairEmbeddings embed_cached(const CacheOfModel* cache, HybridStreamModel& model, at::Device device,
+PairEmbeddings embed_cached(const std::optional<CacheOfModel>& cache, HybridStreamModel& model, at::Device device,
                             const Dataset& dataset, const Tokenizer& tokenizer, const EmbedderOptions& options,
                             const EmbedProgress& progress) {
-  if (cache == nullptr) return embed(model, device, dataset, tokenizer, options, progress);
+  if (!cache) return embed(model, device, dataset, tokenizer, options, progress);
   require_fit(model->options(), tokenizer, dataset.feature_width(), options.max_tokens,
               kept_regions(dataset, options.max_regions), dataset.shards().front().path().string());
   if (!options.pooled) {
     // Whoever kept everything kept the projections too.
     EmbedderOptions whole = options;
     whole.pooled = true;
-    if (auto kept = cache->cache->find(embedding_key(cache->fingerprint, device, dataset, tokenizer, whole))) {
+    if (auto kept = cache->entries.find(embedding_key(cache->fingerprint, device, dataset, tokenizer, whole))) {
       if (progress) progress(dataset.size());
       return {kept->text_projection, kept->region_projection, {}, {}};
     }
@@ -187,7 +187,7 @@ PairEmbeddings embed_cached(const CacheOfModel* cache, HybridStreamModel& model,
     ran = true;
     return embed(model, device, dataset, tokenizer, options, progress);
   };
-  PairEmbeddings embeddings = cache->cache->find_or(key, run);
+  PairEmbeddings embeddings = cache->entries.find_or(key, run);
   if (!ran && progress) progress(dataset.size());
   return embeddings;
 }

@@ -107,9 +107,9 @@ QueryMode parse_query_mode(const std::string& name) {
       {.what = "there is no query mode '" + name + "'", .where = "--mode", .allowed = "whole, text, image, instances"});
 }
 
-QueryVectors embed_queries(const CacheOfModel* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
-                           const Dataset& queries, const Tokenizer& tokenizer, const EmbedderOptions& options,
-                           const EmbedProgress& progress) {
+QueryVectors embed_queries(const std::optional<CacheOfModel>& cache, QueryMode mode, HybridStreamModel& model,
+                           at::Device device, const Dataset& queries, const Tokenizer& tokenizer,
+                           const EmbedderOptions& options, const EmbedProgress& progress) {
   QueryVectors vectors;
   if (mode == QueryMode::whole) {
     vectors.questions = embed_cached(cache, model, device, queries, tokenizer, options, progress);
@@ -128,11 +128,11 @@ QueryVectors embed_queries(const CacheOfModel* cache, QueryMode mode, HybridStre
     }
     return joined(parts);
   };
-  if (cache == nullptr) {
-    vectors.questions = run();
-  } else {
+  if (cache) {
     const auto key = embedding_key(cache->fingerprint, device, queries, tokenizer, options, name_of(mode));
-    vectors.questions = cache->cache->find_or(key, run);
+    vectors.questions = cache->entries.find_or(key, run);
+  } else {
+    vectors.questions = run();
   }
   if (progress) progress(queries.size());
   return vectors;

@@ -124,8 +124,8 @@ class EmbeddingCacheTest : public EmbedderTest {
  protected:
   PairEmbeddings cached(const EmbedderOptions& options = {}) {
     passes_ = 0;
-    const CacheOfModel cache(cache_, *model_);
-    return embed_cached(&cache, model_, at::kCPU, data_, letters_, options, [&](int64_t) { ++passes_; });
+    return embed_cached(CacheOfModel(cache_, *model_), model_, at::kCPU, data_, letters_, options,
+                        [&](int64_t) { ++passes_; });
   }
   std::string key(const EmbedderOptions& options = {}) {
     return embedding_key(fingerprint(*model_), at::kCPU, data_, letters_, options);
@@ -146,7 +146,7 @@ TEST_F(EmbeddingCacheTest, TheSecondTimeNothingRunsAndTheVectorsAreTheSame) {
   const PairEmbeddings second = cached({.batch_size = 5});
   EXPECT_EQ(passes_, 1);
   expect_near(second, first, 0);
-  expect_near(embed_cached(nullptr, model_, at::kCPU, data_, letters_, {.batch_size = 5}), first, 0);
+  expect_near(embed_cached(std::nullopt, model_, at::kCPU, data_, letters_, {.batch_size = 5}), first, 0);
 }
 
 TEST_F(EmbeddingCacheTest, ProjectionsAloneComeFromWholeEntriesOrOnesOfTheirOwn) {
@@ -192,7 +192,7 @@ TEST_F(EmbeddingCacheTest, KnowsAModelThatHasGivenUpItsWeights) {
   for (const int batches : {5, 1}) {
     passes_ = 0;
     const auto count = [&](int64_t) { ++passes_; };
-    expect_near(embed_cached(&cache, model_, at::kCPU, data_, letters_, options, count), expected, 0);
+    expect_near(embed_cached(cache, model_, at::kCPU, data_, letters_, options, count), expected, 0);
     EXPECT_EQ(passes_, batches);
   }
   EXPECT_TRUE(cache_.find(before));
@@ -256,9 +256,8 @@ TEST_F(EmbeddingCacheTest, WhatWasUsedLongestAgoMakesRoom) {
 
 TEST_F(EmbeddingCacheTest, AFolderThatCannotBeWrittenCostsNothingElse) {
   write_file(folder_ / "file", "in the way");
-  const EmbeddingCache nowhere(folder_ / "file" / "cache");
-  const CacheOfModel blocked(nowhere, *model_);
-  expect_near(embed_cached(&blocked, model_, at::kCPU, data_, letters_, {}), embedded({}), 0);
+  const CacheOfModel blocked(EmbeddingCache(folder_ / "file" / "cache"), *model_);
+  expect_near(embed_cached(blocked, model_, at::kCPU, data_, letters_, {}), embedded({}), 0);
 }
 
 }  // namespace

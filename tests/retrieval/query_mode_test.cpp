@@ -85,7 +85,8 @@ class QueryModeTest : public EmbedderTest {
     }
     writer.finish();
   }
-  QueryVectors asked(QueryMode mode, const EmbedderOptions& options = {}, const CacheOfModel* cache = nullptr) {
+  QueryVectors asked(QueryMode mode, const EmbedderOptions& options = {},
+                     const std::optional<CacheOfModel>& cache = {}) {
     return embed_queries(cache, mode, model_, at::kCPU, Dataset(folder_ / "titled.capshard"), letters_, options);
   }
   PairEmbeddings embedded(const std::vector<Sample>& samples) {
@@ -132,11 +133,10 @@ TEST_F(QueryModeTest, InstancesShowEveryRegionAsAPhoto) {
 }
 
 TEST_F(QueryModeTest, EachModeIsKeptUnderAKeyOfItsOwn) {
-  const EmbeddingCache embeddings(folder_ / "cache");
-  const CacheOfModel cache(embeddings, *model_);
+  const CacheOfModel cache(EmbeddingCache(folder_ / "cache"), *model_);
   for (int round = 0; round < 2; ++round) {
     for (const QueryMode mode : {QueryMode::whole, QueryMode::text, QueryMode::image, QueryMode::instances}) {
-      expect_near(asked(mode, {}, &cache).questions, asked(mode).questions, 0);
+      expect_near(asked(mode, {}, cache).questions, asked(mode).questions, 0);
     }
   }
 }

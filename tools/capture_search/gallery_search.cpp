@@ -95,10 +95,8 @@ GallerySearch::GallerySearch(const SearchArguments& arguments, const Dataset& ga
   loading_.model = milliseconds_since(start);
   start = Clock::now();
   ProgressBar progress("embedding the gallery", gallery_.size(), "items");
-  std::optional<CacheOfModel> cache;
-  if (subject_.cache) cache.emplace(*subject_.cache, *model_);
   subject_.embedder.weights = PackedWeights::given_up;
-  pairs_ = embed_cached(cache ? &*cache : nullptr, model_, device_, gallery_, *tokenizer_, subject_.embedder,
+  pairs_ = embed_cached(cache_of(subject_, *model_), model_, device_, gallery_, *tokenizer_, subject_.embedder,
                         [&](int64_t done) { progress.update(done); });
   progress.clear();
   loading_.gallery = milliseconds_since(start);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "capture/retrieval/embedder.h"
 
@@ -47,10 +48,10 @@ class EmbeddingCache {
 /// A cache, and what it knows the model by that embeds: taken while the model has its weights, which embedding may give
 /// up (PackedWeights::given_up).
 struct CacheOfModel {
-  CacheOfModel(const EmbeddingCache& embeddings, const HybridStreamModelImpl& model)
-      : cache(&embeddings), fingerprint(capture::fingerprint(model)) {}
+  CacheOfModel(EmbeddingCache cache, const HybridStreamModelImpl& model)
+      : entries(std::move(cache)), fingerprint(capture::fingerprint(model)) {}
 
-  const EmbeddingCache* cache;
+  EmbeddingCache entries;
   std::string fingerprint;
 };
 
@@ -62,8 +63,8 @@ std::string embedding_key(const std::string& model, at::Device device, const Dat
                           const std::string& form = "whole");
 
 /// embed(), unless the cache has the vectors: then nothing runs, and `progress` hears at once that all is done. Without
-/// a cache (null): embed().
-PairEmbeddings embed_cached(const CacheOfModel* cache, HybridStreamModel& model, at::Device device,
+/// a cache: embed().
+PairEmbeddings embed_cached(const std::optional<CacheOfModel>& cache, HybridStreamModel& model, at::Device device,
                             const Dataset& dataset, const Tokenizer& tokenizer, const EmbedderOptions& options,
                             const EmbedProgress& progress = {});
 

@@ -35,9 +35,9 @@ struct QueryVectors {
 
 /// embed_cached() for a mode. Under `instances` region r of a photo is a photo that shows this region from edge to
 /// edge.
-QueryVectors embed_queries(const CacheOfModel* cache, QueryMode mode, HybridStreamModel& model, at::Device device,
-                           const Dataset& queries, const Tokenizer& tokenizer, const EmbedderOptions& options,
-                           const EmbedProgress& progress = {});
+QueryVectors embed_queries(const std::optional<CacheOfModel>& cache, QueryMode mode, HybridStreamModel& model,
+                           at::Device device, const Dataset& queries, const Tokenizer& tokenizer,
+                           const EmbedderOptions& options, const EmbedProgress& progress = {});
 
 /// UserError when the recipe compares what the mode leaves out: every vector would be zero, and the ranking chance.
 void require_fit(QueryMode mode, Recipe recipe);

@@ -77,9 +77,7 @@ ModelVectors embed_collection(const Collection& collection, HybridStreamModel& m
   const auto report = [&](int64_t done) { progress.update(before + done); };
 
   ModelVectors vectors;
-  std::optional<CacheOfModel> kept;
-  if (setting.subject.cache) kept.emplace(*setting.subject.cache, *model);
-  const CacheOfModel* const cache = kept ? &*kept : nullptr;
+  const std::optional<CacheOfModel> cache = cache_of(setting.subject, *model);
   options.weights = PackedWeights::given_up;
   vectors.gallery = embed_cached(cache, model, setting.device, collection.gallery, setting.tokenizer, options, report);
   before = collection.gallery.size();

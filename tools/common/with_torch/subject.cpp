@@ -124,4 +124,9 @@ Subject find_subject(const ModelArguments& arguments) {
   return subject;
 }
 
+std::optional<CacheOfModel> cache_of(const Subject& subject, const HybridStreamModelImpl& model) {
+  if (!subject.cache) return std::nullopt;
+  return CacheOfModel(*subject.cache, model);
+}
+
 }  // namespace capture

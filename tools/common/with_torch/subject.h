@@ -29,4 +29,7 @@ struct Subject {
 /// damaged.
 Subject find_subject(const ModelArguments& arguments);
 
+/// The subject's cache for this model, which has its weights; none where none was wanted.
+std::optional<CacheOfModel> cache_of(const Subject& subject, const HybridStreamModelImpl& model);
+
 }  // namespace capture
