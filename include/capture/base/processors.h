@@ -32,8 +32,9 @@ bool stay_on(std::span<const Processor> processors);
 /// Their numbers for a log: "0-3, 8".
 std::string names_of(std::span<const Processor> processors);
 
-/// Whether AVX-512's product of pairs of bfloat16 (VDPBF16PS) is faster than float32's of the same numbers. Intel's
-/// processors but for Cooper Lake take four times as long for it, and so are half as fast. False where there is none.
+/// Whether AVX-512's product of pairs of bfloat16 (VDPBF16PS) is faster than float32's of the same numbers. Taken to be
+/// so but on Intel's processors after Cooper Lake, where one takes as long as four of float32 (measured on Emerald
+/// Rapids) and AMX is there for it. False where there is none.
 bool bfloat16_pairs_pay();
 
 }  // namespace capture
